@@ -1,0 +1,1 @@
+"""Plumbline: keeps a Firestore application true to its smart contract."""

@@ -1,0 +1,279 @@
+"""What the use cases need from the world outside, as Protocols; adapters implement them.
+
+Documents are JSON objects: ``None``, ``bool``, ``int`` below 2^63, ``float``, ``str``, ``list``
+and ``dict`` with ``str`` keys. Field names in queries may be dotted (``metadata.originalEventId``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+Document = dict[str, Any]
+RawLog = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to one collection.
+
+    ``where``: (field, value) pairs, all of which must be equal; a document without the field never
+    matches. ``order_by``: one field, ascending (descending if ``descending``), ties by key in the same
+    direction; documents without the field are left out (as Firestore does). ``None``: ascending by key.
+    ``after``: with ``order_by`` the pair (value, key) of the last document seen; without it, its key
+    alone as ``(key,)``. ``fields``: top-level fields to return (``()``: keys only); ``None``: all.
+    """
+
+    where: tuple[tuple[str, Any], ...] = ()
+    order_by: str | None = None
+    descending: bool = False
+    limit: int | None = None
+    after: tuple[Any, ...] | None = None
+    fields: tuple[str, ...] | None = None
+
+
+class Transaction(Protocol):
+    """Reads and writes that take effect together or not at all; all reads come before the first write."""
+
+    def get(self, collection: str, key: str) -> Document | None:
+        """Return the document as of this transaction, or None."""
+
+    def get_many(self, collection: str, keys: Iterable[str]) -> dict[str, Document]:
+        """Return those of the documents that exist, by key, as of this transaction."""
+
+    def create(self, collection: str, key: str, document: Document) -> None:
+        """Write a new document at commit; the commit raises Conflict if it exists by then."""
+
+    def put(self, collection: str, key: str, document: Document) -> None:
+        """Write (replace whole) at commit."""
+
+    def delete(self, collection: str, key: str) -> None:
+        """Delete at commit; deleting what is not there is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document that was created; ``position`` is opaque and orders the changes of one collection."""
+
+    position: str
+    key: str
+    document: Document
+
+
+class Documents(Protocol):
+    """A document store. Every method raises StoreUnavailable where the store cannot be used."""
+
+    def get(self, collection: str, key: str) -> Document | None:
+        """Return the document, or None."""
+
+    def get_many(
+        self, collection: str, keys: Iterable[str], *, fields: Sequence[str] | None = None
+    ) -> dict[str, Document]:
+        """Return those of the documents that exist, by key; only ``fields`` (top level) if given."""
+
+    def create(self, collection: str, key: str, document: Document) -> bool:
+        """Write a new document; False, and nothing changed, if the key exists."""
+
+    def create_many(self, collection: str, documents: Mapping[str, Document]) -> set[str]:
+        """Create each that does not exist, independently; return the keys that were already there."""
+
+    def put(self, collection: str, key: str, document: Document) -> None:
+        """Write, replacing the whole document."""
+
+    def delete(self, collection: str, key: str) -> None:
+        """Delete; deleting what is not there is no error."""
+
+    def query(self, collection: str, query: Query) -> list[tuple[str, Document]]:
+        """Return (key, document) pairs that match, in order."""
+
+    def count(self, collection: str, where: tuple[tuple[str, Any], ...] = ()) -> int:
+        """Count the documents that match all (field, value) pairs."""
+
+    def transaction(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` atomically and return its result; it may run more than once before it commits.
+
+        Serializable: two transactions that read and write the same documents behave as if one
+        came after the other. Raises Conflict if contention outlasts the adapter's retries. An
+        exception out of ``work`` rolls back and propagates.
+        """
+
+    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+        """Return up to ``limit`` documents created after ``after`` (from the start if None), oldest first.
+
+        At least once: a position read once may be read from again, and none is skipped.
+        """
+
+    def close(self) -> None:
+        """Give back connections and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published: bytes, and string attributes."""
+
+    data: bytes
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message handed out by ``Bus.pull``; ``attempt`` counts from 1, ``ack_id`` is good until the deadline."""
+
+    message_id: str
+    ack_id: str
+    message: Message
+    attempt: int
+    published_at: datetime
+
+
+class Bus(Protocol):
+    """Topics with durable subscriptions of at-least-once delivery.
+
+    A message that is refused ``max_attempts`` times moves to the subscription's dead-letter topic.
+    Every method raises StoreUnavailable where the bus cannot be used, NotFound for an unknown name.
+    """
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> list[str]:
+        """Publish all; returns their ids once every one of them is durable."""
+
+    def pull(self, subscription: str, limit: int) -> list[Delivery]:
+        """Lease up to ``limit`` messages that are due; at once, and an empty list if there are none."""
+
+    def ack(self, subscription: str, ack_ids: Sequence[str]) -> None:
+        """Take delivered messages off the subscription."""
+
+    def nack(self, subscription: str, ack_ids: Sequence[str]) -> None:
+        """Refuse: they come again after the subscription's back-off."""
+
+    def release(self, subscription: str, ack_ids: Sequence[str]) -> None:
+        """Hand back unread (a look, not a refusal): due again at once."""
+
+    def close(self) -> None:
+        """Give back connections and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A block header as far as Plumbline reads it; ``timestamp`` in seconds since 1970 (UTC)."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One read of a contract: address and calldata."""
+
+    to: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a read gave; ``ok`` is False where it reverted, ``data`` is then the revert data."""
+
+    ok: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionInfo:
+    """A transaction as the node knows it; block fields are None while it waits, ``ok`` None without receipt."""
+
+    hash: str
+    sender: str
+    to: str | None
+    data: bytes
+    block_number: int | None
+    block_hash: str | None
+    ok: bool | None
+
+
+class Chain(Protocol):
+    """One chain, read through one or more JSON-RPC endpoints.
+
+    Hashes and addresses are lower-case hex with 0x. Block ranges are inclusive. Every method raises
+    ChainUnavailable (or RateLimited, RangeRefused) where no endpoint gives a usable answer.
+    """
+
+    @property
+    def chain_id(self) -> int:
+        """The chain id that this port was configured for (``remote_chain_id`` asks the node)."""
+
+    def remote_chain_id(self) -> int:
+        """Ask the node for its chain id."""
+
+    def head(self, block: str | int = "latest") -> Header:
+        """Return the header at a tag (``latest``, ``safe``, ``finalized``) or number.
+
+        Raises ChainUnavailable where the node does not have it.
+        """
+
+    def headers(self, numbers: Sequence[int]) -> list[Header | None]:
+        """Return the canonical headers at these heights, None where the node has none, in one batch."""
+
+    def header_by_hash(self, block_hash: str) -> Header | None:
+        """Return the header with this hash, or None where the node does not know it."""
+
+    def logs(
+        self, first: int, last: int, addresses: Sequence[str], topics: Sequence[Sequence[str] | None] = ()
+    ) -> list[RawLog]:
+        """Return raw logs of a range as the node gives them; ``topics[i]`` lists what position i may be."""
+
+    def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
+        """Return raw logs of one block by its hash; raises ChainUnavailable where the node does not know it."""
+
+    def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
+        """Read contracts at one pinned block: Multicall3, else its code by state override, else a batch."""
+
+    def has_code(self, address: str, block: str | int = "latest") -> bool:
+        """Say whether there is code at the address."""
+
+    def transaction(self, transaction_hash: str) -> TransactionInfo | None:
+        """Return the transaction with its receipt's outcome, or None where the node does not know it."""
+
+    def hashes_at(self, number: int) -> list[str]:
+        """Return the canonical block hash at a height from each endpoint that has one (the votes)."""
+
+    @property
+    def requests(self) -> int:
+        """Requests made so far, every entry of a JSON-RPC batch counted."""
+
+    def close(self) -> None:
+        """Give back connections."""
+
+
+class Clock(Protocol):
+    """Time, injected."""
+
+    def now(self) -> datetime:
+        """Return the time now, UTC-aware."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never go backwards."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something a person must look at; ``key`` is the same for the same trouble."""
+
+    key: str
+    severity: str
+    title: str
+    detail: Mapping[str, Any]
+
+
+class AlertSink(Protocol):
+    """Where alerts go."""
+
+    def send(self, alert: Alert) -> None:
+        """Deliver the alert; a failing sink raises, the caller counts it and goes on."""
+
