@@ -1,0 +1,29 @@
+"""The two hashes of Plumbline: keccak-256 for what the chain names, SHA-256 for what we name."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from Crypto.Hash import keccak
+
+
+def keccak_256(data: bytes) -> bytes:
+    """Return the 32 bytes of Ethereum's keccak-256 (the padding of before FIPS 202)."""
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def transfer_hash(transfer_id: str) -> str:
+    """Return the hash under which the contract knows a transfer: keccak256 of the id's UTF-8 bytes."""
+    return "0x" + keccak_256(transfer_id.encode()).hex()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one spelling of a JSON value: sorted keys, no spaces, UTF-8."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON, as 64 hex digits."""
+    return sha256(canonical_json(value)).hexdigest()
