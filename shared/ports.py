@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from shared.domain.blocks import Header as Header
+
 Document = dict[str, Any]
 RawLog = Mapping[str, Any]
 T = TypeVar("T")
@@ -153,16 +155,6 @@ class Bus(Protocol):
 
     def close(self) -> None:
         """Give back connections and files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A block header as far as Plumbline reads it; ``timestamp`` in seconds since 1970 (UTC)."""
-
-    number: int
-    hash: str
-    parent_hash: str
-    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)

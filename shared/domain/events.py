@@ -1,0 +1,269 @@
+"""Events: what they are called, what identifies them, and how they are spelled in the store.
+
+A chain event is identified by what it is: the id is a hash of (chain id, contract, block hash,
+transaction hash, log index), and every hashed field comes from the log and its header. So the live
+path, the back-fill and the reconciler write one and the same event, whoever comes first.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.domain.hashing import digest
+from shared.domain.lifecycle import STEPS
+from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec, DecodedLog
+
+Event = dict[str, Any]
+"""An event as stored in ``events/{eventId}`` (field names of the product, see docs/data-model.md)."""
+
+EVENTS: Final = "events"
+VERSION: Final = "1"
+LOG_INDEX_LIMIT: Final = 2**31
+"""Log indexes are bounded by a block's gas (375 gas a log); beyond this the node counts wrongly."""
+
+SUPERSEDED: Final = "system.event_superseded"
+REINSTATED: Final = "system.event_reinstated"
+CORRECTION: Final = "system.event_correction"
+EXTERNAL: Final = "blockchain.external_transaction"
+CHAIN_TYPES: Final = tuple(dict.fromkeys(step.event_type for step in STEPS.values()))
+
+EVENT_TYPES: Final = frozenset(
+    [
+        *(
+            f"rollover.{name}"
+            for name in (
+                "started", "acknowledged", "documents_submitted", "document_approved", "documents_approved",
+                "documents_verified", "financial_verified", "completed", "failed", "cancelled",
+            )
+        ),
+        *(f"{name}{suffix}" for name in CHAIN_TYPES for suffix in ("", ".pending", ".failed")),
+        EXTERNAL,
+        "settlement.funds_sent",
+        "settlement.funds_received",
+        CORRECTION,
+        SUPERSEDED,
+        REINSTATED,
+        "system.recovery_completed",
+    ]
+)  # fmt: skip
+
+_UNHASHED: Final = frozenset(
+    ("rolloverId", "sourceCustodianId", "destinationCustodianId", "participants", "audit", "reason")
+)
+"""Routing (taken from the application's documents when the event is written), audit, a verdict's reason."""
+_UNHASHED_EVIDENCE: Final = _UNHASHED | {"timestamp", "seenAt"}
+
+
+def iso(seconds: int) -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC, such as ``2026-11-23T21:10:08Z``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def event_id(chain_id: int, contract: str, block_hash: str, transaction_hash: str, log_index: int) -> str:
+    """Return the id of the event that a log is."""
+    return digest([chain_id, contract.lower(), block_hash.lower(), transaction_hash.lower(), log_index])
+
+
+def evidence_id(chain_id: int, contract: str, transfer_hash: str, step: str, party: str) -> str:
+    """Return the id of an event whose only evidence is the contract's state (no log could be had)."""
+    return digest([chain_id, contract.lower(), transfer_hash.lower(), step, party.lower(), "contract_state"])
+
+
+def verdict_id(target: str, verdict_seq: int, verdict: str) -> str:
+    """Return the id of a verdict on an event at a value of its chain's reorg counter."""
+    return digest([target, verdict_seq, verdict])
+
+
+def correction_id(original: str, rollover_id: str) -> str:
+    """Return the id of the correction that gives an event to the transfer it turned out to belong to."""
+    return digest([original, rollover_id, CORRECTION])
+
+
+def hex_number(value: object, field: str) -> int:
+    """Read a JSON-RPC quantity; raises UndecodableLog naming the field."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.startswith("0x"):
+        try:
+            return int(value, 16)
+        except ValueError:
+            pass
+    raise UndecodableLog(f"log field {field} is not a quantity: {value!r}")
+
+
+def _hex_string(log: Mapping[str, Any], field: str, size: int) -> str:
+    value = log.get(field)
+    if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
+        return value.lower()
+    raise UndecodableLog(f"log field {field} is not {size} bytes of hex: {value!r}")
+
+
+def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where a raw log stands, as fields of an event's ``data``; UndecodableLog names what is off."""
+    log_index = hex_number(log.get("logIndex"), "logIndex")
+    if not 0 <= log_index < LOG_INDEX_LIMIT:
+        raise UndecodableLog(f"log field logIndex is out of range: {log_index}")
+    return {
+        "chainId": chain_id,
+        "contract": _hex_string(log, "address", 20),
+        "blockNumber": hex_number(log.get("blockNumber"), "blockNumber"),
+        "blockHash": _hex_string(log, "blockHash", 32),
+        "transactionHash": _hex_string(log, "transactionHash", 32),
+        "logIndex": log_index,
+    }
+
+
+def id_of_log(chain_id: int, log: Mapping[str, Any]) -> str:
+    """Return the event id of a raw log."""
+    at = log_coordinates(chain_id, log)
+    return event_id(chain_id, at["contract"], at["blockHash"], at["transactionHash"], at["logIndex"])
+
+
+def chain_event(
+    spec: ContractSpec, decoded: DecodedLog, coordinates: Mapping[str, Any], timestamp: int
+) -> Event:
+    """Return the event of a decoded log, its routing still open; ``timestamp`` is its block's, in seconds."""
+    at = coordinates
+    identity = event_id(spec.chain_id, spec.address, at["blockHash"], at["transactionHash"], at["logIndex"])
+    data = {**decoded.data, **at, "transferHash": decoded.transfer_hash, "step": decoded.step}
+    return seal(
+        {
+            "eventId": identity,
+            "eventType": STEPS[decoded.step].event_type,
+            "timestamp": iso(timestamp),
+            "data": data,
+            **_system_fields(decoded.transfer_hash),
+        }
+    )
+
+
+def evidence_event(spec: ContractSpec, step: str, transfer_hash: str, party: str, pinned: Header) -> Event:
+    """Return an event that only the contract's state at a pinned block proves: no transaction hash.
+
+    Which block was pinned (``seenAt``, and the time, which is that block's) is the writer's and stays
+    outside the hash: two runs that find the same state write the same event.
+    """
+    event = {
+        "eventId": evidence_id(spec.chain_id, spec.address, transfer_hash, step, party),
+        "eventType": STEPS[step].event_type,
+        "data": {
+            **STEPS[step].constants,
+            "chainId": spec.chain_id,
+            "contract": spec.address,
+            "transferHash": transfer_hash,
+            "step": step,
+            "evidence": "contract_state",
+        },
+        **_system_fields(transfer_hash),
+        "timestamp": iso(pinned.timestamp),
+        "seenAt": {"blockNumber": pinned.number, "blockHash": pinned.hash},
+    }
+    return seal(event)
+
+
+def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) -> Event:
+    """Return the event that supersedes or reinstates ``target`` at a value of the chain's reorg counter.
+
+    Its time is the target's, so it is the same whoever writes it; the reason is the writer's and stays
+    outside the hash.
+    """
+    data = target["data"]
+    return {
+        **seal(
+            {
+                "eventId": verdict_id(target["eventId"], verdict_seq, verdict),
+                "eventType": verdict,
+                "timestamp": target["timestamp"],
+                "data": {
+                    "targetEventId": target["eventId"],
+                    "verdictSeq": verdict_seq,
+                    **{k: data[k] for k in ("chainId", "contract", "transferHash") if k in data},
+                },
+                **_system_fields(str(data.get("transferHash", target["rolloverId"]))),
+                "metadata": {
+                    "source": "blockchain",
+                    "version": VERSION,
+                    "originalEventId": target["eventId"],
+                },
+            }
+        ),
+        "reason": reason,
+    }
+
+
+def joined_event(transfer_hash: str, rollover_id: str, timestamp: str) -> Event:
+    """Return the event that closes the stand-in state of a bare hash: it now belongs to ``rollover_id``."""
+    return seal(
+        {
+            "eventId": correction_id(transfer_hash, rollover_id),
+            "eventType": CORRECTION,
+            "rolloverId": transfer_hash,
+            "timestamp": timestamp,
+            "data": {"transferHash": transfer_hash, "joinedTo": rollover_id},
+            **_system_fields(transfer_hash),
+        }
+    )
+
+
+def correction_event(original: Event, rollover_id: str) -> Event:
+    """Return the event that joins ``original``, kept under its bare hash, to the transfer it belongs to."""
+    return seal(
+        {
+            "eventId": correction_id(original["eventId"], rollover_id),
+            "eventType": CORRECTION,
+            "timestamp": original["timestamp"],
+            "data": {**original["data"], "correctedEventType": original["eventType"], "joins": rollover_id},
+            **_system_fields(str(original["data"].get("transferHash", rollover_id))),
+            "metadata": {"source": "blockchain", "version": VERSION, "originalEventId": original["eventId"]},
+        }
+    )
+
+
+def _system_fields(correlation: str) -> Event:
+    return {
+        "userId": "system",
+        "ipAddress": None,
+        "sessionId": None,
+        "correlationId": correlation,
+        "metadata": {"source": "blockchain", "version": VERSION},
+    }
+
+
+def content_hash(event: Mapping[str, Any]) -> str:
+    """Return the hash of what an event proves: all of it but routing, reason of a verdict, and audit."""
+    left_out = _UNHASHED_EVIDENCE if event["data"].get("evidence") else _UNHASHED
+    return digest({key: value for key, value in event.items() if key not in left_out})
+
+
+def seal(event: Event) -> Event:
+    """Return the event with the hash that makes a later change visible."""
+    return {**event, "audit": {"immutable": True, "eventHash": content_hash(event)}}
+
+
+def check_event(event: Mapping[str, Any]) -> None:
+    """Refuse an event that is malformed (InvalidInput) or not what its hash says (CorruptEvent).
+
+    Events without ``eventHash`` are the application's: they are accepted with any id.
+    """
+    for field, kind in (("eventId", str), ("eventType", str), ("rolloverId", str), ("timestamp", str)):
+        if not isinstance(event.get(field), kind) or not event[field]:
+            raise InvalidInput(f"event field {field} is missing or not a string: {event.get(field)!r}")
+    if event["eventType"] not in EVENT_TYPES:
+        raise InvalidInput(f"event field eventType is not in the list: {event['eventType']!r}")
+    if not isinstance(event.get("data", {}), dict):
+        raise InvalidInput("event field data is not an object")
+    stated = (event.get("audit") or {}).get("eventHash")
+    if stated is not None and stated != content_hash(event):
+        raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")
+
+
+def is_ours(event: Mapping[str, Any]) -> bool:
+    """Say whether Plumbline wrote the event (it carries an eventHash)."""
+    return (event.get("audit") or {}).get("eventHash") is not None
