@@ -1,0 +1,185 @@
+"""The one append: every event that Plumbline writes goes through here, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.app.chain_heads import ChainHeads
+from shared.domain.events import (
+    EVENTS,
+    REINSTATED,
+    SUPERSEDED,
+    Event,
+    check_event,
+    correction_event,
+    is_ours,
+    verdict_event,
+)
+from shared.domain.state import STATES
+from shared.errors import CorruptEvent
+from shared.ports import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from shared.ports import Clock, Document, Documents
+
+MAPPINGS: Final = "transfer_hash_mappings"
+_CUSTODIANS: Final = ("sourceCustodianId", "destinationCustodianId")
+_ROUTING: Final = ("rolloverId", *_CUSTODIANS, "participants")
+
+
+@dataclass(slots=True)
+class Appended:
+    """What became of a batch: ids stored now, ids that were there, ids found with another content."""
+
+    stored: list[str] = field(default_factory=list)
+    already_there: list[str] = field(default_factory=list)
+    conflicting: list[str] = field(default_factory=list)
+
+    def add(self, other: Appended) -> None:
+        """Count another batch in."""
+        self.stored += other.stored
+        self.already_there += other.already_there
+        self.conflicting += other.conflicting
+
+
+class EventLog:
+    """Appends events to ``events/{eventId}``; ``writer`` is recorded in their audit, outside the hash."""
+
+    def __init__(self, documents: Documents, clock: Clock, writer: str) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._writer = writer
+        self._heads = ChainHeads(documents, clock)
+
+    def append(self, event: Event) -> bool:
+        """Append one event as it stands (the application's way in); False if it was there already.
+
+        Raises InvalidInput for a malformed event, CorruptEvent if another content has its id.
+        """
+        check_event(event)
+        appended = self._create([event])
+        if appended.conflicting:
+            raise CorruptEvent(f"event {event['eventId']} is stored with another content")
+        return bool(appended.stored)
+
+    def append_chain(self, chain_id: int, events: Sequence[Event], reorg_counter: int) -> Appended:
+        """Append events of chain logs, seen while the chain's reorg counter had this value.
+
+        Each is routed to its transfer (to its bare hash while it is unmapped). An event whose block was
+        taken back at a lower counter is reinstated at this one. One that was kept under its bare hash
+        and is mapped by now is joined to its transfer by a correction.
+        """
+        routed = self.route(events)
+        appended = self._create(routed)
+        removed = self._heads.removed_blocks(chain_id) if reorg_counter else {}
+        returned = [e for e in routed if removed.get(e["data"]["blockHash"], reorg_counter) < reorg_counter]
+        there = self._documents.get_many(EVENTS, appended.already_there) if appended.already_there else {}
+        joined = self._corrections(there, routed)
+        appended.add(self._create(joined))
+        if returned:
+            appended.add(self.judge(returned, reorg_counter, REINSTATED, "its block is canonical again"))
+        return appended
+
+    def judge(self, targets: Sequence[Event], verdict_seq: int, verdict: str, reason: str) -> Appended:
+        """Append a verdict on each target (stored or, where removal overtook it, not yet).
+
+        The verdict goes where the stored event is projected, and to its correction if there is one.
+        """
+        there = self._documents.get_many(EVENTS, [target["eventId"] for target in targets])
+        routed = self.route([target for target in targets if is_ours(target)])
+        routed += [target for target in targets if not is_ours(target)]
+        judged = [there.get(target["eventId"], target) for target in routed]
+        judged += self._corrections(there, routed)
+        verdicts = []
+        for target in judged:
+            event = verdict_event(target, verdict_seq, verdict, reason)
+            verdicts.append({**event, **{name: target.get(name) for name in _ROUTING}})
+        return self._create(verdicts)
+
+    def supersede(self, targets: Sequence[Event], verdict_seq: int, reason: str) -> Appended:
+        """Append ``system.event_superseded`` for each target."""
+        return self.judge(targets, verdict_seq, SUPERSEDED, reason)
+
+    def append_routed(self, events: Sequence[Event]) -> Appended:
+        """Append events whose routing is complete (corrections that the reconciler decided on)."""
+        return self._create(events)
+
+    def events_of(self, rollover_id: str) -> list[Event]:
+        """Return every stored event of a transfer."""
+        found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
+        return [event for _, event in found]
+
+    def route(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events with transfer, custodians and participants from the application's documents."""
+        hashes = {event["data"]["transferHash"] for event in events}
+        ids = self.mapped(hashes)
+        routes: dict[str, Document] = {}
+        states = self._documents.get_many(STATES, set(ids.values())) if ids else {}
+        for transfer_hash in hashes:
+            rollover_id = ids.get(transfer_hash)
+            if rollover_id is None:
+                routes[transfer_hash] = _route(transfer_hash, {})
+                continue
+            known = states.get(rollover_id, {})
+            if not known.get("participants"):
+                # The start may be stored and its projection still under way.
+                known = self._started(rollover_id)
+            routes[transfer_hash] = _route(rollover_id, known)
+        return [{**event, **routes[event["data"]["transferHash"]]} for event in events]
+
+    def mapped(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Return the transfer ids of those hashes that the application has mapped."""
+        found = self._documents.get_many(MAPPINGS, hashes)
+        return {
+            transfer_hash: mapping["transferId"]
+            for transfer_hash, mapping in found.items()
+            if isinstance(mapping.get("transferId"), str) and mapping["transferId"]
+        }
+
+    def _started(self, rollover_id: str) -> Mapping[str, Any]:
+        where = (("rolloverId", rollover_id), ("eventType", "rollover.started"))
+        found = self._documents.query(EVENTS, Query(where=where, limit=1))
+        event = found[0][1] if found else {}
+        return {name: event.get(name) or event.get("data", {}).get(name) for name in _CUSTODIANS}
+
+    def _corrections(self, there: Mapping[str, Event], routed: Sequence[Event]) -> list[Event]:
+        return [
+            {**correction_event(stored, event["rolloverId"]), **{name: event[name] for name in _ROUTING}}
+            for event in routed
+            if (stored := there.get(event["eventId"])) is not None
+            and stored["rolloverId"] != event["rolloverId"]
+            and stored["rolloverId"] == stored["data"].get("transferHash")
+        ]
+
+    def _create(self, events: Sequence[Event]) -> Appended:
+        if not events:
+            return Appended()
+        audit = {"storedAt": self._clock.now().isoformat(), "recordedBy": self._writer}
+        documents = {e["eventId"]: {**e, "audit": {**(e.get("audit") or {}), **audit}} for e in events}
+        there = self._documents.create_many(EVENTS, documents)
+        appended = Appended(stored=[key for key in documents if key not in there])
+        if there:
+            stored = self._documents.get_many(EVENTS, there)
+            for key in there:
+                same = key not in stored or _same(stored[key], documents[key])
+                (appended.already_there if same else appended.conflicting).append(key)
+        return appended
+
+
+def _same(stored: Event, event: Event) -> bool:
+    if is_ours(event) or is_ours(stored):
+        return bool(stored["audit"].get("eventHash") == event["audit"].get("eventHash"))
+    return _content(stored) == _content(event)
+
+
+def _content(event: Event) -> Event:
+    return {key: value for key, value in event.items() if key != "audit"}
+
+
+def _route(rollover_id: str, known: Mapping[str, Any]) -> Document:
+    custodians = {name: known.get(name) for name in _CUSTODIANS}
+    participants = sorted({str(value) for value in custodians.values() if value})
+    return {"rolloverId": rollover_id, **custodians, "participants": participants}

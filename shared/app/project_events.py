@@ -1,0 +1,153 @@
+"""From events to states: nothing else writes ``rollover_states``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.events import EVENTS, Event, check_event
+from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
+from shared.errors import CorruptEvent, InvalidInput
+from shared.ports import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shared.errors import PlumblineError
+    from shared.ports import Documents, Transaction
+
+_PAGE = 500
+
+
+def unreadable(event: Event) -> PlumblineError | None:
+    """Return why an event does not count (it was dead-lettered when it came), None if it does."""
+    try:
+        check_event(event)
+        milestone_of(event)
+    except (InvalidInput, CorruptEvent) as error:
+        return error
+    return None
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """The outcome of a rebuild: transfers looked at, and those whose state differed from their events."""
+
+    checked: int = 0
+    different: list[str] = field(default_factory=list)
+
+
+class ProjectEvents:
+    """Joins events into the state documents of their transfers, one transaction each."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def project(self, events: Sequence[Event]) -> list[State]:
+        """Join events (of one or several transfers) in; return the states that changed.
+
+        Twice or out of order makes no difference. Raises InvalidInput or CorruptEvent for an event that
+        must not count, before anything is written.
+        """
+        by_transfer: dict[str, list[Event]] = {}
+        for event in events:
+            error = unreadable(event)
+            if error:
+                raise error
+            by_transfer.setdefault(event["rolloverId"], []).append(event)
+
+        def work(transaction: Transaction) -> list[State]:
+            stored = transaction.get_many(STATES, by_transfer)
+            changed = []
+            for rollover_id, news in by_transfer.items():
+                state = self._joined(rollover_id, stored.get(rollover_id), news)
+                if state != stored.get(rollover_id):
+                    changed.append(state)
+            for state in changed:
+                transaction.put(STATES, state["rolloverId"], state)
+            return changed
+
+        return self._documents.transaction(work)
+
+    def _joined(self, rollover_id: str, stored: State | None, news: Sequence[Event]) -> State:
+        # A document that somebody edited, or that no longer holds all proofs, is no ground to build on.
+        if stored is None or (is_intact(stored) and not stored["overflow"]):
+            state = stored
+            for event in news:
+                state = absorb(state, event)
+                if state["overflow"]:
+                    break
+            else:
+                return state or {}
+        return self._folded(rollover_id, news)
+
+    def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:
+        events = dict(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+        events.update({event["eventId"]: event for event in news})
+        return fold(rollover_id, (event for event in events.values() if not unreadable(event))) or {}
+
+    def rebuild(self, rollover_id: str, *, check_only: bool = False) -> bool:
+        """Compute a transfer's state from all its events; return whether the stored one differed.
+
+        A state that no event supports is deleted. ``check_only`` writes nothing.
+        """
+
+        def work(transaction: Transaction) -> bool:
+            stored = transaction.get(STATES, rollover_id)
+            state = self._folded(rollover_id)
+            if state == (stored or {}):
+                return False
+            if not check_only and state:
+                transaction.put(STATES, rollover_id, state)
+            elif not check_only:
+                transaction.delete(STATES, rollover_id)
+            return True
+
+        return self._documents.transaction(work)
+
+    def rebuild_all(self, *, check_only: bool = False) -> Rebuilt:
+        """Rebuild every transfer that has an event or a state; memory does not grow with their number."""
+        outcome = Rebuilt()
+        for rollover_id in self._all_transfers():
+            outcome.checked += 1
+            if self.rebuild(rollover_id, check_only=check_only):
+                outcome.different.append(rollover_id)
+        return outcome
+
+    def _all_transfers(self) -> Iterator[str]:
+        with_events = self._transfers_with_events()
+        with_state = self._transfers_with_state()
+        left, right = next(with_events, None), next(with_state, None)
+        while left is not None or right is not None:
+            if right is None or (left is not None and left <= right):
+                if left == right:
+                    right = next(with_state, None)
+                yield str(left)
+                left = next(with_events, None)
+            else:
+                yield right
+                right = next(with_state, None)
+
+    def _transfers_with_events(self) -> Iterator[str]:
+        after: tuple[Any, ...] | None = None
+        last = None
+        while True:
+            query = Query(order_by="rolloverId", limit=_PAGE, after=after, fields=("rolloverId",))
+            page = self._documents.query(EVENTS, query)
+            for key, event in page:
+                if event["rolloverId"] != last:
+                    last = event["rolloverId"]
+                    yield last
+                after = (event["rolloverId"], key)
+            if len(page) < _PAGE:
+                return
+
+    def _transfers_with_state(self) -> Iterator[str]:
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = self._documents.query(STATES, Query(limit=_PAGE, after=after, fields=()))
+            for key, _ in page:
+                yield key
+                after = (key,)
+            if len(page) < _PAGE:
+                return
