@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from shared.domain.blocks import Header as Header
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.domain.blocks import Header
 
 Document = dict[str, Any]
 RawLog = Mapping[str, Any]
@@ -103,7 +105,7 @@ class Documents(Protocol):
         """
 
     def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
-        """Return up to ``limit`` documents created after ``after`` (from the start if None), oldest first.
+        """Return up to ``limit`` documents created after ``after`` (None: from the start), oldest first.
 
         At least once: a position read once may be read from again, and none is skipped.
         """
@@ -122,7 +124,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message handed out by ``Bus.pull``; ``attempt`` counts from 1, ``ack_id`` is good until the deadline."""
+    """A message from ``Bus.pull``; ``attempt`` counts from 1, ``ack_id`` is good until the deadline."""
 
     message_id: str
     ack_id: str
@@ -175,7 +177,7 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class TransactionInfo:
-    """A transaction as the node knows it; block fields are None while it waits, ``ok`` None without receipt."""
+    """A transaction as the node knows it; block fields and ``ok`` are None until it is mined."""
 
     hash: str
     sender: str
@@ -218,7 +220,7 @@ class Chain(Protocol):
         """Return raw logs of a range as the node gives them; ``topics[i]`` lists what position i may be."""
 
     def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
-        """Return raw logs of one block by its hash; raises ChainUnavailable where the node does not know it."""
+        """Return raw logs of one block by its hash; ChainUnavailable where the node does not know it."""
 
     def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
         """Read contracts at one pinned block: Multicall3, else its code by state override, else a batch."""

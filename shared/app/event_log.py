@@ -103,6 +103,10 @@ class EventLog:
         """Append ``system.event_superseded`` for each target."""
         return self.judge(targets, verdict_seq, SUPERSEDED, reason)
 
+    def join(self, kept: Sequence[Event]) -> Appended:
+        """Append the corrections of stored events whose bare hash has been mapped since."""
+        return self._create(self._corrections({event["eventId"]: event for event in kept}, self.route(kept)))
+
     def append_routed(self, events: Sequence[Event]) -> Appended:
         """Append events whose routing is complete (corrections that the reconciler decided on)."""
         return self._create(events)

@@ -233,3 +233,15 @@ def _hash_of(rollover_id: str) -> str:
 def is_intact(state: Mapping[str, Any]) -> bool:
     """Say whether the document is as the projection wrote it (nobody edited it by hand)."""
     return state.get("stateHash") == digest({k: v for k, v in state.items() if k != "stateHash"})
+
+
+def knows(state: State, event: Mapping[str, Any]) -> bool:
+    """Say whether the event has been joined into the state."""
+    if state["overflow"] or event["timestamp"] > state["lastEventAt"]:
+        return bool(state["overflow"])
+    data = event.get("data", {})
+    if event["eventType"] in (SUPERSEDED, REINSTATED):
+        return bool(state["verdicts"].get(data["targetEventId"], [-1])[0] >= data["verdictSeq"])
+    if event["eventType"] == CORRECTION and data.get("joinedTo"):
+        return bool(state["joinedTo"])
+    return event["eventId"] in state["proofs"] or milestone_of(event) is None

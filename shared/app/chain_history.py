@@ -1,0 +1,122 @@
+"""What the chain can still tell of the past: logs of given transfers, and whether an event is refuted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from shared.domain.events import hex_number, id_of_log, is_ours
+from shared.domain.lifecycle import STEPS
+from shared.errors import ChainUnavailable, RangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec
+    from shared.domain.events import Event
+    from shared.ports import Chain, RawLog
+
+_HASHES_A_QUERY: Final = 50
+"""Transfers asked for in one log query: providers cap the length of a topic list (Alchemy, Infura: 1,000)."""
+
+
+class ChainHistory:
+    """Looks things up on one contract's chain."""
+
+    def __init__(self, chain: Chain, spec: ContractSpec) -> None:
+        self._chain = chain
+        self._spec = spec
+        self._topics = sorted({topic for step in STEPS for topic in spec.topics_of(step)})
+
+    def logs_of_transfers(self, searched: Mapping[str, int], last: int) -> dict[str, list[RawLog]]:
+        """Return the mapped logs up to block ``last`` of each transfer hash, from its given first block.
+
+        A range that the node refuses is halved; a single block that is refused raises RangeRefused.
+        """
+        found: dict[str, list[RawLog]] = defaultdict(list)
+        hashes = sorted(searched, key=lambda key: searched[key])
+        for at in range(0, len(hashes), _HASHES_A_QUERY):
+            chunk = hashes[at : at + _HASHES_A_QUERY]
+            for log in self._logs(searched[chunk[0]], last, chunk):
+                decoded = self._spec.decode(log)
+                if decoded is not None:
+                    found[decoded.transfer_hash].append(log)
+        return found
+
+    def _logs(self, first: int, last: int, hashes: list[str]) -> list[RawLog]:
+        if first > last:
+            return []
+        try:
+            return self._chain.logs(first, last, [self._spec.address], [self._topics, hashes])
+        except RangeRefused:
+            if first == last:
+                raise
+            middle = (first + last) // 2
+            return self._logs(first, middle, hashes) + self._logs(middle + 1, last, hashes)
+
+    def headers_of(self, logs: Iterable[RawLog]) -> dict[str, Header]:
+        """Return the header of each log's block, by hash; ChainUnavailable where log and chain disagree."""
+        wanted = {
+            str(log["blockHash"]).lower(): hex_number(log["blockNumber"], "blockNumber") for log in logs
+        }
+        headers = self._chain.headers(list(wanted.values()))
+        for block_hash, header in zip(wanted, headers, strict=True):
+            if header is None or header.hash != block_hash:
+                raise ChainUnavailable(f"a log's block {wanted[block_hash]} is not the chain's: it moved on")
+        return {header.hash: header for header in headers if header is not None}
+
+    def is_gone(self, event: Event) -> bool:
+        """Say whether the event's block is positively not the chain's, on a majority of the endpoints."""
+        data = event["data"]
+        block_hash, number = data.get("blockHash"), data.get("blockNumber")
+        if not isinstance(block_hash, str) or not isinstance(number, int):
+            return False
+        votes = self._chain.hashes_at(number)
+        return sum(vote != block_hash for vote in votes) * 2 > max(len(votes), 1)
+
+    def refutation(self, event: Event, pin: Header) -> tuple[str, bool]:
+        """Return why an event that the contract's state at the pin excludes does not count.
+
+        The second value says whether that is settled; (reason, False) is a contradiction to report, and
+        ("", False) means wait: the event may be younger than the pin.
+        """
+        data = event["data"]
+        if data.get("evidence"):
+            return "the contract's state no longer shows the step", True
+        if is_ours(event):
+            return self._refuted_log(event)
+        # What the application wrote after the pinned block may well be true by the next one.
+        younger = _seconds(event["timestamp"]) > pin.timestamp
+        if isinstance(data.get("transactionHash"), str):
+            return self._refuted_transaction(data["transactionHash"], pin, younger=younger)
+        return ("", False) if younger else ("no transaction is given and the contract has not moved", True)
+
+    def _refuted_log(self, event: Event) -> tuple[str, bool]:
+        data = event["data"]
+        if self.is_gone(event):
+            return f"block {data['blockNumber']} has another hash now", True
+        for log in self._chain.logs_of_block(data["blockHash"], [self._spec.address]):
+            if id_of_log(self._spec.chain_id, log) == event["eventId"]:
+                return f"its log stands in block {data['blockNumber']}", False
+        return f"block {data['blockNumber']} does not hold its log", True
+
+    def _refuted_transaction(self, transaction_hash: str, pin: Header, *, younger: bool) -> tuple[str, bool]:
+        transaction = self._chain.transaction(transaction_hash)
+        if transaction is None:
+            return ("", False) if younger else ("its transaction is not known to the chain", True)
+        if transaction.block_number is None or transaction.block_number > pin.number:
+            return "", False
+        if transaction.ok is False:
+            return "its transaction failed", True
+        return "its transaction was mined without taking the step", True
+
+
+def _seconds(timestamp: str) -> float:
+    """Return seconds since 1970; a time that cannot be read counts as long past."""
+    try:
+        at = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return 0.0
+    return at.timestamp()

@@ -1,0 +1,222 @@
+"""Which transfers a reconciliation looks at, page by page, and where it goes on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.app.event_log import MAPPINGS
+from shared.app.reconcile_page import Candidate
+from shared.domain.events import EVENTS
+from shared.domain.hashing import transfer_hash
+from shared.domain.state import STATES
+from shared.errors import RangeRefused, UndecodableLog
+from shared.ports import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shared.app.event_log import EventLog
+    from shared.app.reconcile import ReconcileSettings
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec
+    from shared.domain.state import State
+    from shared.ports import Chain, Document, Documents, RawLog
+
+After = list[Any] | None
+CURSORS: Final = "reconciliation_cursors"
+_CHUNK_OF_BLOCKS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Transfers to check next; ``after`` is where the following page starts, None at the end."""
+
+    candidates: list[Candidate]
+    after: After
+
+
+class DueTransfers:
+    """Pages of one contract's transfers, phase by phase.
+
+    While there are at most ``every_run_limit`` open transfers all of them are due in every run (phase
+    ``open``). Past it a run takes those that changed in the database (``changed``) or on chain
+    (``moved``) since the last one, those that hung crooked then (``suspect``), and a rotating
+    ``share`` large enough that each is checked every ``rotation_runs`` runs. Closed ones are due once
+    after finality (``closed``), then by rotation (``closed_share``). ``mapped``: hashes that the
+    application mapped and nobody projected. ``unplaced``: open, but on no contract yet.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        event_log: EventLog,
+        chain: Chain,
+        spec: ContractSpec,
+        pin: Header,
+        settings: ReconcileSettings,
+        *,
+        dry_run: bool,
+    ) -> None:
+        self._documents = documents
+        self._event_log = event_log
+        self._chain = chain
+        self._spec = spec
+        self._pin = pin
+        self._size = settings.page_size
+        self._rotation_runs = settings.rotation_runs
+        self._dry_run = dry_run
+        self._cursor: Document = documents.get(CURSORS, spec.key) or {}
+        self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
+        self.tiered = self.open_count > settings.every_run_limit
+        self._pages: dict[str, Callable[[After], Page]] = {
+            "open": self._open,
+            "changed": self._changed,
+            "moved": self._moved,
+            "suspect": self._suspect,
+            "share": self._share,
+            "unplaced": self._unplaced,
+            "closed": self._closed,
+            "closed_share": self._closed_share,
+            "mapped": self._mapped,
+        }
+
+    @property
+    def phases(self) -> list[str]:
+        """Return the phases of this run, in order."""
+        first = ["suspect", "changed", "moved", "share"] if self.tiered else ["open"]
+        return [*first, "unplaced", "mapped", "closed", "closed_share"]
+
+    def page(self, phase: str, after: After) -> Page:
+        """Return the next page of a phase."""
+        return self._pages[phase](after)
+
+    def remember(self, **cursor: Any) -> None:
+        """Keep cursors for the next run (a dry run leaves them alone)."""
+        self._cursor = {**self._cursor, **cursor}
+        if not self._dry_run:
+            self._documents.put(CURSORS, self._spec.key, self._cursor)
+
+    def _query(self, where: tuple[tuple[str, Any], ...], after: After, limit: int | None = None) -> Page:
+        size = min(self._size, limit or self._size)
+        found = self._documents.query(
+            STATES, Query(where=where, limit=size, after=tuple(after) if after else None)
+        )
+        last = [found[-1][0]] if len(found) == size else None
+        return Page([_candidate(state) for _, state in found], last)
+
+    def _open(self, after: After) -> Page:
+        return self._query((("contractKey", self._spec.key), ("open", True)), after)
+
+    def _unplaced(self, after: After) -> Page:
+        return self._query((("contractKey", None), ("open", True)), after)
+
+    def _suspect(self, _after: After) -> Page:
+        return Page(self._candidates(self._cursor.get("suspects", [])), None)
+
+    def _share(self, after: After) -> Page:
+        budget = math.ceil(self.open_count / self._rotation_runs)
+        return self._rotating("shareAfter", after, budget, is_open=True)
+
+    def _closed_share(self, after: After) -> Page:
+        where = (("contractKey", self._spec.key), ("open", False))
+        budget = math.ceil(self._documents.count(STATES, where) / self._rotation_runs)
+        return self._rotating("closedShareAfter", after, budget, is_open=False)
+
+    def _rotating(self, name: str, after: After, budget: int, *, is_open: bool) -> Page:
+        """Go on where the last run stopped, as far as the budget, then start over in the next run."""
+        key, taken = after or [self._cursor.get(name), 0]
+        if taken >= budget:
+            return Page([], None)
+        where = (("contractKey", self._spec.key), ("open", is_open))
+        page = self._query(where, [key] if key else None, budget - taken)
+        taken += len(page.candidates)
+        self.remember(**{name: page.after[0] if page.after else None})
+        return Page(page.candidates, [page.after[0], taken] if page.after else None)
+
+    def _closed(self, after: After) -> Page:
+        start = after or self._cursor.get("closedAfter")
+        query = Query(
+            where=(("contractKey", self._spec.key), ("open", False)),
+            order_by="lastBlock",
+            limit=self._size,
+            after=tuple(start) if start else None,
+        )
+        found = self._documents.query(STATES, query)
+        final = [(key, state) for key, state in found if state["lastBlock"] <= self._pin.number]
+        if not final:
+            return Page([], None)
+        last = [final[-1][1]["lastBlock"], final[-1][0]]
+        self.remember(closedAfter=last)
+        return Page([_candidate(state) for _, state in final], last if len(final) == self._size else None)
+
+    def _mapped(self, after: After) -> Page:
+        found = self._documents.query(
+            MAPPINGS, Query(limit=self._size, after=tuple(after) if after else None)
+        )
+        ids = {key: mapping.get("transferId") for key, mapping in found}
+        there = self._documents.get_many(STATES, [i for i in ids.values() if isinstance(i, str)], fields=())
+        missing = [
+            Candidate(rollover_id, key, None)
+            for key, rollover_id in ids.items()
+            if isinstance(rollover_id, str) and rollover_id not in there
+        ]
+        return Page(missing, [found[-1][0]] if len(found) == self._size else None)
+
+    def _changed(self, after: After) -> Page:
+        start = after or self._cursor.get("changedAfter")
+        query = Query(
+            order_by="audit.storedAt",
+            limit=self._size,
+            after=tuple(start) if start else None,
+            fields=("rolloverId", "audit"),
+        )
+        found = self._documents.query(EVENTS, query)
+        if not found:
+            return Page([], None)
+        last = [found[-1][1]["audit"]["storedAt"], found[-1][0]]
+        self.remember(changedAfter=last)
+        candidates = self._candidates({event["rolloverId"] for _, event in found})
+        return Page(candidates, last if len(found) == self._size else None)
+
+    def _moved(self, after: After) -> Page:
+        first, span = after or [self._cursor.get("movedThrough", self._spec.deployment_block - 1) + 1, 0]
+        if first > self._pin.number:
+            return Page([], None)
+        last = min(self._pin.number, first + (span or _CHUNK_OF_BLOCKS) - 1)
+        try:
+            logs = self._chain.logs(first, last, [self._spec.address])
+        except RangeRefused:
+            if first == last:
+                raise
+            return Page([], [first, (last - first + 1) // 2])
+        hashes = {found for log in logs if (found := self._transfer_of(log))}
+        ids = self._event_log.mapped(hashes)
+        self.remember(movedThrough=last)
+        candidates = self._candidates({ids.get(key, key) for key in hashes})
+        return Page(candidates, [last + 1, span] if last < self._pin.number else None)
+
+    def _transfer_of(self, log: RawLog) -> str | None:
+        try:
+            decoded = self._spec.decode(log)
+        except UndecodableLog:
+            return None  # the handler has dead-lettered it, with its cause
+        return decoded.transfer_hash if decoded else None
+
+    def _candidates(self, rollover_ids: Sequence[str] | set[str]) -> list[Candidate]:
+        states = self._documents.get_many(STATES, rollover_ids)
+        return [
+            _candidate(states[key]) if key in states else Candidate(key, hash_of(key), None)
+            for key in sorted(rollover_ids)
+            if key not in states or states[key]["contractKey"] in (None, self._spec.key)
+        ]
+
+
+def hash_of(rollover_id: str) -> str:
+    """Return the transfer hash of a rollover id (an unmapped transfer's id is its hash)."""
+    return rollover_id if rollover_id.startswith("0x") else transfer_hash(rollover_id)
+
+
+def _candidate(state: State) -> Candidate:
+    return Candidate(state["rolloverId"], state["transferHash"], state)

@@ -1,0 +1,190 @@
+"""The plumb line: contract and database compared at one pinned block, and put right with evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.app.chain_heads import ChainHeads
+from shared.app.lease import Lease
+from shared.app.reconcile_contract import ReconcileContract
+from shared.app.reconcile_report import Report
+from shared.app.sweep import sweep_unprojected
+from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound
+from shared.ports import Alert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.app.event_log import EventLog
+    from shared.app.project_events import ProjectEvents
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec, Registry
+    from shared.ports import AlertSink, Chain, Clock, Document, Documents
+
+LEASE: Final = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileSettings:
+    """How a reconciliation runs.
+
+    ``page_size``: transfers in one multicall. ``budget_s``: a run stops after so many seconds and the
+    next one goes on (None: never). ``every_run_limit``: up to so many open transfers of a contract are
+    all checked in every run. ``rotation_runs``: beyond it, and for closed ones, each is checked once in
+    so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
+    missing. ``lease_s``: how long a killed run blocks the next. ``alert_mismatches``: more mismatches
+    than this raise the alert, as does any error. ``sweep_limit``: events looked at per run for a
+    projection that never came.
+    """
+
+    page_size: int = 1_000
+    budget_s: float | None = 240.0
+    every_run_limit: int = 20_000
+    rotation_runs: int = 72
+    grace_s: float = 60.0
+    lease_s: float = 60.0
+    alert_mismatches: int = 5
+    sweep_limit: int = 5_000
+
+
+class Reconcile:
+    """Runs the reconciliation, whole or for one transfer; never two at once."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        chains: Mapping[int, Chain],
+        registry: Registry,
+        event_log: EventLog,
+        projection: ProjectEvents,
+        clock: Clock,
+        alerts: AlertSink,
+        settings: ReconcileSettings,
+    ) -> None:
+        self._documents = documents
+        self._chains = chains
+        self._registry = registry
+        self._event_log = event_log
+        self._projection = projection
+        self._clock = clock
+        self._alerts = alerts
+        self._settings = settings
+        self._heads = ChainHeads(documents, clock)
+
+    def run(self, *, block: str | None = None, dry_run: bool = False, manual: bool = False) -> Document:
+        """Reconcile every contract, going on where a run that was cut off stopped; return the report.
+
+        ``block``: pin this tag or height instead of each contract's finality. ``dry_run``: tell, write
+        nothing. ``manual``: a person asked, so what is merely late counts and is repaired, and there is
+        no time budget. Raises Conflict while another run holds the lease; a chain that cannot be read is
+        an error in the report.
+        """
+        with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:
+            report = Report.resume(self._documents, self._clock, dry_run=dry_run)
+            deadline = self._deadline(manual=manual)
+            for spec in self._registry.contracts:
+                try:
+                    contract = self._contract(spec, block, report, manual=manual)
+                    if contract is None:
+                        continue
+                    for _page in contract.pages():
+                        lease.renew()
+                        if self._clock.monotonic_s() >= deadline:
+                            report.save()
+                            return report.shown()
+                    contract.compare_levels()
+                except ChainUnavailable as error:
+                    report.error(spec.key, error)
+            self._sweep(report, manual=manual)
+            document = report.finish()
+        self._alert(document)
+        return document
+
+    def run_one(self, rollover_id: str, *, block: str | None = None, dry_run: bool = False) -> Document:
+        """Reconcile one transfer on every contract that may know it; NotFound where none does.
+
+        Takes the same lease as a whole run, and leaves a whole run's progress alone.
+        """
+        if not rollover_id:
+            raise InvalidInput("rolloverId is empty")
+        with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held():
+            report = Report.single(self._documents, self._clock, dry_run=dry_run)
+            for spec in self._registry.contracts:
+                try:
+                    contract = self._contract(spec, block, report, manual=True)
+                    if contract is not None:
+                        contract.one(rollover_id)
+                except ChainUnavailable as error:
+                    report.error(spec.key, error)
+            document = report.finish()
+        if not document["checked"] and not document["errorCount"]:
+            raise NotFound(f"transfer {rollover_id} is known neither to the store nor to a contract")
+        return document
+
+    def _deadline(self, *, manual: bool) -> float:
+        budget = self._settings.budget_s
+        return float("inf") if manual or budget is None else self._clock.monotonic_s() + budget
+
+    def _contract(
+        self, spec: ContractSpec, block: str | None, report: Report, *, manual: bool
+    ) -> ReconcileContract | None:
+        chain = self._chains.get(spec.chain_id)
+        if chain is None:
+            raise ConfigError(f"no RPC endpoint for chain {spec.chain_id}: set PLUMBLINE_RPC_{spec.chain_id}")
+        if chain.remote_chain_id() != spec.chain_id:
+            report.error(spec.key, f"the node is on another chain: {chain.remote_chain_id()}")
+            return None
+        pin = pinned_block(chain, spec, block)
+        if pin.number < spec.deployment_block:
+            report.note("notDeployed", f"{spec.key} at block {pin.number}")
+            return None
+        return ReconcileContract(
+            self._documents, chain, spec, pin, self._event_log, self._projection, self._heads,
+            report, self._settings, late=not manual and self._is_late(spec.chain_id, pin),
+        )  # fmt: skip
+
+    def _is_late(self, chain_id: int, pin: Header) -> bool:
+        """Say whether the live path may still bring what is missing at the pin."""
+        cursor = self._documents.get("chain_cursors", str(chain_id)) or {}
+        young = self._clock.now().timestamp() - pin.timestamp < self._settings.grace_s
+        return young or int(cursor.get("readThrough", -1)) < pin.number
+
+    def _sweep(self, report: Report, *, manual: bool) -> None:
+        grace = timedelta(seconds=0 if manual else self._settings.grace_s)
+        again = sweep_unprojected(
+            self._documents,
+            self._projection,
+            until=(self._clock.now() - grace).isoformat(),
+            limit=self._settings.sweep_limit,
+            dry_run=report.dry_run,
+        )
+        for rollover_id in again:
+            report.unprojected(rollover_id)
+
+    def _alert(self, document: Document) -> None:
+        if document["errorCount"] or document["mismatchCount"] > self._settings.alert_mismatches:
+            detail: dict[str, Any] = {
+                name: document[name]
+                for name in ("reportId", "mismatchCount", "errorCount", "causes", "errors")
+            }
+            self._alerts.send(Alert("reconciliation", "error", "The reconciliation found trouble", detail))
+
+
+def pinned_block(chain: Chain, spec: ContractSpec, block: str | None) -> Header:
+    """Return the block to read at: the one asked for, else the contract's finality (a tag or a depth).
+
+    Raises InvalidInput for a block that is neither a tag nor a height.
+    """
+    if block is not None:
+        if block in ("latest", "safe", "finalized"):
+            return chain.head(block)
+        if not block.isdigit():
+            raise InvalidInput(f"block is neither latest, safe, finalized nor a number: {block!r}")
+        return chain.head(int(block))
+    if spec.finality.tag is not None:
+        return chain.head(spec.finality.tag)
+    depth = spec.finality.depth or 0
+    latest = chain.head("latest")
+    return latest if depth == 0 else chain.head(max(latest.number - depth, 0))

@@ -1,0 +1,148 @@
+"""One contract's share of a reconciliation: its pages are checked, put right, and checked again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared.app.chain_history import ChainHistory
+from shared.app.custodian_levels import differing_levels
+from shared.app.due_transfers import DueTransfers, hash_of
+from shared.app.join_unmapped import JoinUnmapped
+from shared.app.reconcile_page import Candidate, PageCheck
+from shared.app.repair import Repair, Repaired
+from shared.domain.comparison import EXPLANATIONS, LATE, MISSING
+from shared.domain.state import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shared.app.chain_heads import ChainHeads
+    from shared.app.event_log import EventLog
+    from shared.app.project_events import ProjectEvents
+    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_page import Finding
+    from shared.app.reconcile_report import Report
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec
+    from shared.ports import Chain, Documents
+
+_ROUNDS: Final = 3
+"""A repair may uncover another (a hand-edited state hid a missing event); beyond this it is a fault."""
+
+
+class ReconcileContract:
+    """Checks and repairs the due transfers of one contract at one pinned block, into the report."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        chain: Chain,
+        spec: ContractSpec,
+        pin: Header,
+        event_log: EventLog,
+        projection: ProjectEvents,
+        heads: ChainHeads,
+        report: Report,
+        settings: ReconcileSettings,
+        *,
+        late: bool,
+    ) -> None:
+        self._documents = documents
+        self._chain = chain
+        self._spec = spec
+        self._pin = pin
+        self._report = report
+        self._late = late
+        self._check = PageCheck(documents, chain, spec, pin)
+        history = ChainHistory(chain, spec)
+        self._repair = Repair(spec, pin, history, event_log, heads, projection)
+        self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection)
+        self._due = DueTransfers(documents, event_log, chain, spec, pin, settings, dry_run=report.dry_run)
+
+    def pages(self) -> Iterator[int]:
+        """Work through every phase, yielding the number of transfers after each page."""
+        key, report, due = self._spec.key, self._report, self._due
+        report.pinned(key, self._pin, due.open_count, tiered=due.tiered)
+        for phase in due.phases:
+            while not report.is_done(key, phase):
+                page = due.page(phase, report.position(key, phase))
+                self._put_right(page.candidates)
+                report.advance(key, phase, page.after, len(page.candidates))
+                yield len(page.candidates)
+        due.remember(suspects=report.document["suspects"])
+
+    def one(self, rollover_id: str) -> None:
+        """Check and repair one transfer, if its state or this contract knows it."""
+        state = self._documents.get(STATES, rollover_id)
+        if state is not None and state["contractKey"] not in (None, self._spec.key):
+            return
+        candidate = Candidate(rollover_id, hash_of(rollover_id), state)
+        answer = self._check.contract_state(candidate)
+        if state is None and answer == 0:
+            return
+        self._put_right([candidate])
+        self._report.advance(self._spec.key, "one", None, 1)
+
+    def compare_levels(self) -> None:
+        """Record every custodian whose level in the database is not the contract's."""
+        for entry in differing_levels(self._documents, self._chain, self._spec, self._pin):
+            self._report.level(self._spec.key, entry)
+
+    def _put_right(self, candidates: Sequence[Candidate]) -> None:
+        candidates = self._joined(candidates)
+        result = self._check.check(candidates)
+        for error in result.errors:
+            self._report.error(self._spec.key, error)
+        done = self._told(result.findings)
+        findings = result.findings
+        for _ in range(0 if self._report.dry_run else _ROUNDS):
+            due = [f for f in findings if done[f.candidate.rollover_id].cause != LATE]
+            if not due:
+                break
+            for rollover_id, repaired in self._repair.repair(due).items():
+                done[rollover_id] = repaired.after(done[rollover_id])
+            findings = self._check.check(self._reread(due)).findings
+        crooked = {f.candidate.rollover_id for f in findings}
+        for rollover_id, repaired in done.items():
+            self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
+
+    def _told(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
+        causes = {
+            f.candidate.rollover_id: LATE
+            if self._late and f.comparison.cause == MISSING
+            else f.comparison.cause
+            for f in findings
+        }
+        return {key: Repaired(cause, EXPLANATIONS[cause]) for key, cause in causes.items()}
+
+    def _reread(self, findings: Sequence[Finding]) -> list[Candidate]:
+        states = self._documents.get_many(STATES, [f.candidate.rollover_id for f in findings])
+        return [
+            Candidate(f.candidate.rollover_id, f.candidate.transfer_hash, states.get(f.candidate.rollover_id))
+            for f in findings
+        ]
+
+    def _joined(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Give bare hashes to their transfers, note what is odd, and return who is left to check."""
+        left = []
+        for candidate in candidates:
+            state = candidate.state
+            if state and state["unmapped"] and not self._report.dry_run:
+                rollover_id = self._joiner.resolve(state)
+                if rollover_id:
+                    self._report.created(self._joiner.join(candidate.rollover_id, rollover_id))
+                    self._report.note("joined", {"hash": candidate.rollover_id, "rolloverId": rollover_id})
+                    left.append(
+                        Candidate(
+                            rollover_id, candidate.transfer_hash, self._documents.get(STATES, rollover_id)
+                        )
+                    )
+                    continue
+            if state and state["unmapped"]:
+                self._report.note("unmapped", candidate.rollover_id)
+            if state and state["orphan"]:
+                self._report.note("orphans", candidate.rollover_id)
+            if state and state["conflicts"]:
+                self._report.note("conflicts", candidate.rollover_id)
+            left.append(candidate)
+        return left

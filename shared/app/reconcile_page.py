@@ -1,0 +1,110 @@
+"""One page of transfers against the contract, at one pinned block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shared.domain.comparison import STRAIGHT, Comparison, compare, supporting_ids
+from shared.domain.events import EVENTS
+from shared.errors import ChainUnavailable
+from shared.ports import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec
+    from shared.domain.lifecycle import ContractState
+    from shared.domain.state import State
+    from shared.ports import CallResult, Chain, Documents
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A transfer to check: its id (the bare hash while unmapped), its hash, its state if there is one."""
+
+    rollover_id: str
+    transfer_hash: str
+    state: State | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A transfer that hangs crooked, and what the contract says of it at the pin."""
+
+    candidate: Candidate
+    contract_state: ContractState
+    tokenised: bool
+    comparison: Comparison
+
+
+@dataclass(slots=True)
+class PageResult:
+    """What a page gave: how many were checked, what is crooked, what could not be read (with its reason)."""
+
+    checked: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+class PageCheck:
+    """Compares pages of transfers of one contract at one pinned block."""
+
+    def __init__(self, documents: Documents, chain: Chain, spec: ContractSpec, pin: Header) -> None:
+        self._documents = documents
+        self._chain = chain
+        self._spec = spec
+        self.pin = pin
+
+    def contract_state(self, candidate: Candidate) -> ContractState:
+        """Return what the contract says of one transfer; ChainUnavailable where it does not answer."""
+        answer = self._chain.call_many(
+            [Call(self._spec.address, self._spec.state_call(candidate.transfer_hash))], self.pin.hash
+        )[0]
+        if not answer.ok:
+            raise ChainUnavailable(f"contract {self._spec.key} refused to tell its state")
+        return self._spec.read_state(answer.data)
+
+    def check(self, candidates: Sequence[Candidate]) -> PageResult:
+        """Check a page: one multicall, one look-up of the events that its states rest on.
+
+        Raises ChainUnavailable where the pinned block is no longer the chain's after reading.
+        """
+        result = PageResult()
+        if not candidates:
+            return result
+        answers = self._read(candidates)
+        self._still_pinned()
+        wanted = [key for c in candidates if c.state for key in supporting_ids(c.state)]
+        stored = self._documents.get_many(EVENTS, wanted, fields=()) if wanted else {}
+        for candidate, (state_answer, token_answer) in zip(candidates, answers, strict=True):
+            if not state_answer.ok:
+                result.errors.append(f"{candidate.rollover_id}: the contract refused to tell its state")
+                continue
+            result.checked += 1
+            contract_state = self._spec.read_state(state_answer.data)
+            tokenised = (
+                token_answer is not None and token_answer.ok and self._spec.read_tokenised(token_answer.data)
+            )
+            comparison = compare(
+                candidate.state, contract_state, self.pin.number, tokenised=tokenised, stored=stored
+            )
+            if comparison is not STRAIGHT:
+                result.findings.append(Finding(candidate, contract_state, tokenised, comparison))
+        return result
+
+    def _read(self, candidates: Sequence[Candidate]) -> list[tuple[CallResult, CallResult | None]]:
+        spec = self._spec
+        calls = [Call(spec.address, spec.state_call(c.transfer_hash)) for c in candidates]
+        with_tokens = spec.tokenised_call(candidates[0].transfer_hash) is not None
+        if with_tokens:
+            calls += [Call(spec.address, spec.tokenised_call(c.transfer_hash) or b"") for c in candidates]
+        answers = self._chain.call_many(calls, self.pin.hash)
+        states, tokens = answers[: len(candidates)], answers[len(candidates) :]
+        return list(zip(states, tokens if with_tokens else [None] * len(states), strict=True))
+
+    def _still_pinned(self) -> None:
+        now = self._chain.headers([self.pin.number])[0]
+        if now is None or now.hash != self.pin.hash:
+            raise ChainUnavailable(f"block {self.pin.number} changed while it was read")

@@ -1,0 +1,194 @@
+"""The report of a reconciliation: it grows page by page, and a run that was cut off goes on in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from shared.app.repair import Repaired
+from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.app.due_transfers import After
+    from shared.domain.blocks import Header
+    from shared.ports import Clock, Document, Documents
+
+RUNS: Final = "reconciliations"
+CURRENT: Final = "current"
+REPORTS: Final = "reconciliation_reports"
+DETAILS: Final = 200
+"""Entries kept of each list, so that the report stays far below a document's 1 MiB; counts are whole."""
+_DONE: Final = "done"
+
+
+class Report:
+    """What a run found and did; ``document`` is what is stored and returned."""
+
+    def __init__(self, documents: Documents, clock: Clock, document: Document) -> None:
+        self._documents = documents
+        self._clock = clock
+        self.document = document
+        self._begun_s = clock.monotonic_s()
+        self._spent_s = float(document["durationS"])
+        self._keeps_progress = not document["dryRun"]
+
+    @classmethod
+    def resume(cls, documents: Documents, clock: Clock, *, dry_run: bool) -> Report:
+        """Go on with the run that was cut off, or begin a new one (a dry run always begins anew)."""
+        unfinished = None if dry_run else documents.get(RUNS, CURRENT)
+        return cls(documents, clock, unfinished or _new(clock, dry_run=dry_run))
+
+    @classmethod
+    def single(cls, documents: Documents, clock: Clock, *, dry_run: bool) -> Report:
+        """Begin a report that stands for itself: a whole run's progress is left alone."""
+        report = cls(documents, clock, _new(clock, dry_run=dry_run))
+        report._keeps_progress = False
+        return report
+
+    @property
+    def dry_run(self) -> bool:
+        """Say whether nothing may be written."""
+        return bool(self.document["dryRun"])
+
+    def position(self, contract_key: str, phase: str) -> After:
+        """Return where a phase goes on."""
+        where = self.document["progress"].get(f"{contract_key} {phase}")
+        return None if where == _DONE else where
+
+    def is_done(self, contract_key: str, phase: str) -> bool:
+        """Say whether a phase is through."""
+        return bool(self.document["progress"].get(f"{contract_key} {phase}") == _DONE)
+
+    def advance(self, contract_key: str, phase: str, after: After, checked: int) -> None:
+        """Keep how far a phase has come."""
+        self.document["checked"] += checked
+        coverage = self.document["coverage"].setdefault(contract_key, {})
+        coverage[phase] = coverage.get(phase, 0) + checked
+        self.document["progress"][f"{contract_key} {phase}"] = _DONE if after is None else after
+        self.save()
+
+    def pinned(self, contract_key: str, pin: Header, open_count: int, *, tiered: bool) -> None:
+        """Record at which block a contract is read, and how much of it this run covers."""
+        self.document["pins"][contract_key] = {
+            "number": pin.number, "hash": pin.hash, "timestamp": pin.timestamp
+        }  # fmt: skip
+        self.document["coverage"].setdefault(contract_key, {}).update(open=open_count, tiered=tiered)
+
+    def mismatch(self, rollover_id: str, contract_key: str, done: Repaired, *, repaired: bool) -> None:
+        """Record a transfer that hung crooked; what is merely late is listed but not counted as one."""
+        if done.cause == LATE:
+            self._list("late", rollover_id)
+        else:
+            self.document["mismatchCount"] += 1
+            causes = self.document["causes"]
+            causes[done.cause] = causes.get(done.cause, 0) + 1
+            entry = {
+                "rolloverId": rollover_id,
+                "contractKey": contract_key,
+                "cause": done.cause,
+                "explanation": done.explanation,
+                "repaired": repaired,
+            }
+            self._list("mismatches", entry)
+            if not repaired and not self.dry_run:
+                self._list("suspects", rollover_id)
+        self.created(done.created)
+        self.document["createdByContractState"] += len(done.by_contract_state)
+        self.document["supersededCount"] += len(done.superseded)
+        self.document["projectedAgain"] += done.projected
+        for event_id in done.superseded:
+            self._list("superseded", event_id)
+        for event_id in done.conflicting:
+            self.error(contract_key, f"event {event_id} is stored with another content than its log has")
+
+    def unprojected(self, rollover_id: str) -> None:
+        """Record a transfer some of whose events had never been projected."""
+        done = Repaired(UNPROJECTED, EXPLANATIONS[UNPROJECTED], projected=True)
+        self.mismatch(rollover_id, "", done, repaired=not self.dry_run)
+
+    def created(self, event_ids: Sequence[str]) -> None:
+        """Record events that were appended."""
+        self.document["createdCount"] += len(event_ids)
+        for event_id in event_ids:
+            self._list("created", event_id)
+
+    def level(self, contract_key: str, entry: Document) -> None:
+        """Record a custodian whose level differs."""
+        self.document["mismatchCount"] += 1
+        self.document["causes"]["custodian_level"] = self.document["causes"].get("custodian_level", 0) + 1
+        self._list("levels", {"contractKey": contract_key, **entry})
+
+    def note(self, name: str, entry: Any) -> None:
+        """Record something to know that is no mismatch: ``joined``, ``orphans`` and so on."""
+        if entry not in self.document[name]:
+            self._list(name, entry)
+
+    def error(self, where: str, error: object) -> None:
+        """Record what could not be done."""
+        self.document["errorCount"] += 1
+        self._list("errors", {"where": where, "error": str(error)})
+
+    def save(self) -> None:
+        """Store the run as far as it is."""
+        self.document["durationS"] = round(self._spent_s + self._clock.monotonic_s() - self._begun_s, 3)
+        if self._keeps_progress:
+            self._documents.put(RUNS, CURRENT, self.document)
+
+    def finish(self) -> Document:
+        """Store the whole report and make way for the next run; return it."""
+        self.document["complete"] = True
+        self.document["finishedAt"] = self._clock.now().isoformat()
+        self.save()
+        if not self.dry_run:
+            report = {k: v for k, v in self.document.items() if k != "progress"}
+            self._documents.put(REPORTS, self.document["reportId"], report)
+        if self._keeps_progress:
+            self._documents.delete(RUNS, CURRENT)
+        return self.shown()
+
+    def shown(self) -> Document:
+        """Return the report as a reader gets it."""
+        return {key: value for key, value in self.document.items() if key != "progress"}
+
+    def _list(self, name: str, entry: Any) -> None:
+        if len(self.document[name]) < DETAILS:
+            self.document[name].append(entry)
+
+
+def _new(clock: Clock, *, dry_run: bool) -> Document:
+    now = clock.now()
+    lists = (
+        "mismatches", "created", "superseded", "late", "joined", "unmapped", "orphans", "conflicts",
+        "levels", "suspects", "errors", "notDeployed",
+    )  # fmt: skip
+    counts = (
+        "checked", "mismatchCount", "createdCount", "createdByContractState", "supersededCount",
+        "projectedAgain", "errorCount",
+    )  # fmt: skip
+    return {
+        "reportId": f"{now.strftime('%Y%m%dT%H%M%SZ')}-{uuid4().hex[:8]}",
+        "startedAt": now.isoformat(),
+        "complete": False,
+        "dryRun": dry_run,
+        "durationS": 0.0,
+        "pins": {},
+        "coverage": {},
+        "causes": {},
+        "progress": {},
+        **{name: [] for name in lists},
+        **dict.fromkeys(counts, 0),
+    }
+
+
+def is_straight(report: Document) -> bool:
+    """Say whether a report found nothing wrong: no mismatch, no error, nothing left undone."""
+    return not (report["mismatchCount"] or report["errorCount"]) and bool(report["complete"])
+
+
+def unrepaired(report: Document) -> bool:
+    """Say whether a report leaves something crooked behind."""
+    return bool(
+        report["errorCount"] or report["levels"] or not all(m["repaired"] for m in report["mismatches"])
+    )

@@ -1,0 +1,215 @@
+"""Putting transfers right, with evidence: the log first, the contract's state only where there is none."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shared.domain.comparison import AHEAD, EXPLANATIONS, INCONSISTENT, LATE, MISSING, UNPROJECTED
+from shared.domain.events import (
+    REINSTATED,
+    Event,
+    chain_event,
+    evidence_event,
+    log_coordinates,
+)
+from shared.domain.lifecycle import STEPS, steps_needed
+from shared.domain.state import fold, is_superseded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.app.chain_heads import ChainHeads
+    from shared.app.chain_history import ChainHistory
+    from shared.app.event_log import Appended, EventLog
+    from shared.app.project_events import ProjectEvents
+    from shared.app.reconcile_page import Finding
+    from shared.domain.blocks import Header
+    from shared.domain.contract import ContractSpec
+    from shared.ports import RawLog
+
+
+@dataclass(slots=True)
+class Repaired:
+    """What was done for one transfer, and the cause that turned out."""
+
+    cause: str
+    explanation: str
+    created: list[str] = field(default_factory=list)
+    by_contract_state: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
+    projected: bool = False
+    conflicting: list[str] = field(default_factory=list)
+
+    def after(self, earlier: Repaired) -> Repaired:
+        """Return both rounds' work; the cause is what the first one turned out to be."""
+        first = earlier.created or earlier.superseded or earlier.projected
+        return Repaired(
+            earlier.cause if first else self.cause,
+            earlier.explanation if first else self.explanation,
+            earlier.created + self.created,
+            earlier.by_contract_state + self.by_contract_state,
+            earlier.superseded + self.superseded,
+            earlier.projected or self.projected,
+            earlier.conflicting + self.conflicting,
+        )
+
+
+class Repair:
+    """Repairs the findings of a page of one contract, at the block at which they were found."""
+
+    def __init__(
+        self,
+        spec: ContractSpec,
+        pin: Header,
+        history: ChainHistory,
+        event_log: EventLog,
+        heads: ChainHeads,
+        projection: ProjectEvents,
+    ) -> None:
+        self._spec = spec
+        self._pin = pin
+        self._history = history
+        self._event_log = event_log
+        self._heads = heads
+        self._projection = projection
+
+    def repair(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
+        """Repair each; return what was done by rollover id.
+
+        The logs of all findings are fetched together, each within the blocks it must lie in.
+        """
+        searched = {
+            f.candidate.transfer_hash: self._search_from(f)
+            for f in findings
+            if f.comparison.missing or f.comparison.deleted
+        }
+        logs = self._history.logs_of_transfers(searched, self._pin.number)
+        headers = self._history.headers_of(log for found in logs.values() for log in found)
+        return {
+            f.candidate.rollover_id: self._repair_one(f, logs.get(f.candidate.transfer_hash, []), headers)
+            for f in findings
+        }
+
+    def _search_from(self, finding: Finding) -> int:
+        state, comparison = finding.candidate.state, finding.comparison
+        floor = self._spec.deployment_block
+        if state is None:
+            return floor
+        if comparison.deleted:
+            # Verdicts and the application's events have no block of their own: look from the start.
+            blocks = [state["proofs"].get(key, {}).get("block") for key in comparison.deleted]
+            return min((b if b is not None else floor for b in blocks), default=floor)
+        order = list(STEPS)
+        first = min((order.index(step) for step in comparison.missing), default=0)
+        # The two agreements come in either order, so neither bounds the other.
+        before = set(order[:first]) if first > 1 else set()
+        known = [state["milestones"][s]["blockNumber"] for s in before if s in state["milestones"]]
+        return max((block for block in known if block is not None), default=floor)
+
+    def _repair_one(
+        self, finding: Finding, logs: Sequence[RawLog], headers: Mapping[str, Header]
+    ) -> Repaired:
+        rollover_id = finding.candidate.rollover_id
+        done = Repaired(finding.comparison.cause, EXPLANATIONS[finding.comparison.cause])
+        stream = self._event_log.events_of(rollover_id)
+        if finding.comparison.missing or finding.comparison.deleted:
+            self._append_missing(finding, stream, logs, headers, done)
+        if finding.comparison.ahead:
+            self._take_back(finding, stream, done)
+        done.projected = self._projection.rebuild(rollover_id)
+        if done.cause == MISSING and done.projected and not done.created:
+            done.cause, done.explanation = UNPROJECTED, EXPLANATIONS[UNPROJECTED]
+        return done
+
+    def _append_missing(
+        self,
+        finding: Finding,
+        stream: Sequence[Event],
+        logs: Sequence[RawLog],
+        headers: Mapping[str, Header],
+        done: Repaired,
+    ) -> None:
+        spec, chain_id = self._spec, self._spec.chain_id
+        events = []
+        for log in logs:
+            decoded, at = spec.decode(log), log_coordinates(chain_id, log)
+            if decoded is not None:
+                events.append(chain_event(spec, decoded, at, headers[at["blockHash"]].timestamp))
+        self._record(
+            self._event_log.append_chain(chain_id, events, self._heads.reorg_counter(chain_id)), done
+        )
+        before = fold(finding.candidate.rollover_id, stream)
+        verdicts = before["verdicts"] if before else {}
+        wrongly = [event for event in events if is_superseded(verdicts, event["eventId"])]
+        if wrongly:
+            counter = self._above({verdicts[event["eventId"]][0] for event in wrongly})
+            reason = "its log is on the canonical chain"
+            self._record(self._event_log.judge(wrongly, counter, REINSTATED, reason), done)
+        proofs = before["proofs"] if before else {}
+        proved = {p["milestone"] for key, p in proofs.items() if not is_superseded(verdicts, key)}
+        proved |= {event["data"]["step"] for event in events}
+        # Mint and burn at state 8 are suspects, not certainties: without a log there was none.
+        unproved = (finding.comparison.missing & steps_needed(finding.contract_state)) - proved
+        if unproved:
+            self._append_evidence(finding, sorted(unproved), verdicts, done)
+
+    def _append_evidence(
+        self, finding: Finding, steps: Sequence[str], verdicts: Mapping[str, list[int]], done: Repaired
+    ) -> None:
+        spec, transfer_hash = self._spec, finding.candidate.transfer_hash
+        events = self._event_log.route(
+            [
+                evidence_event(
+                    spec, step, transfer_hash, str(STEPS[step].constants.get("agreementType", "")), self._pin
+                )
+                for step in steps
+            ]
+        )
+        appended = self._event_log.append_routed(events)
+        self._record(appended, done)
+        done.by_contract_state += appended.stored
+        returned = [event for event in events if is_superseded(verdicts, event["eventId"])]
+        if returned:
+            counter = self._above({verdicts[event["eventId"]][0] for event in returned})
+            reason = "the contract's state shows the step again"
+            self._record(self._event_log.judge(returned, counter, REINSTATED, reason), done)
+
+    def _take_back(self, finding: Finding, stream: Sequence[Event], done: Repaired) -> None:
+        stored = {event["eventId"]: event for event in stream}
+        refuted: dict[str, list[Event]] = defaultdict(list)
+        for key in finding.comparison.ahead:
+            event = stored.get(key)
+            if event is None:
+                continue  # the state knew an event that is gone: the rebuild drops it
+            reason, settled = self._history.refutation(event, self._pin)
+            if settled:
+                refuted[reason].append(event)
+            elif reason:
+                done.cause, done.explanation = INCONSISTENT, f"{EXPLANATIONS[INCONSISTENT]}: {reason}"
+        if not refuted:
+            if done.cause == AHEAD:
+                done.cause, done.explanation = LATE, EXPLANATIONS[LATE]
+            return
+        blocks = {
+            event["data"]["blockHash"]: event["data"]["blockNumber"]
+            for events in refuted.values()
+            for event in events
+            if event["data"].get("blockHash") and self._history.is_gone(event)
+        }
+        counter = self._heads.take_back(self._spec.chain_id, blocks)
+        for reason, events in refuted.items():
+            done.superseded += self._event_log.supersede(events, counter, reason).stored
+
+    def _above(self, sequences: set[int]) -> int:
+        """Return a value of the reorg counter above all of these, raising it where necessary."""
+        counter = self._heads.reorg_counter(self._spec.chain_id)
+        while counter <= max(sequences):
+            counter = self._heads.take_back(self._spec.chain_id, {})
+        return counter
+
+    @staticmethod
+    def _record(appended: Appended, done: Repaired) -> None:
+        done.created += appended.stored
+        done.conflicting += appended.conflicting

@@ -1,0 +1,117 @@
+"""Like with like: what the contract says at a pinned block against what events up to it prove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.domain.events import REINSTATED, SUPERSEDED, verdict_id
+from shared.domain.lifecycle import STEPS, ContractState, steps_excluded, steps_needed
+from shared.domain.state import is_intact, is_superseded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.domain.state import State
+
+MISSING: Final = "missing_event"
+AHEAD: Final = "ahead_of_chain"
+DELETED: Final = "event_deleted"
+EDITED: Final = "state_edited"
+UNPROJECTED: Final = "not_projected"
+LATE: Final = "late"
+LEVEL: Final = "custodian_level"
+INCONSISTENT: Final = "inconsistent_answers"
+
+EXPLANATIONS: Final[Mapping[str, str]] = {
+    MISSING: "the contract has taken a step that no event proves",
+    AHEAD: "an event claims a step that the contract has not taken",
+    DELETED: "the state rests on events that are no longer in the store",
+    EDITED: "the state document is not as the projection wrote it",
+    UNPROJECTED: "an event is stored but the state does not know it",
+    LATE: "the listener has not read, or has only just read, up to the pinned block",
+    LEVEL: "the custodian's level in the database is not the contract's",
+    INCONSISTENT: "the node shows a log for a step that the contract's state excludes",
+}
+"""What each cause class means, for the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is wrong with one transfer; nothing, if every field is empty.
+
+    ``missing``: steps to look for. ``ahead``: ids of the proofs of steps that cannot have happened.
+    ``deleted``: ids that the state rests on and the store does not have.
+    """
+
+    missing: frozenset[str] = frozenset()
+    ahead: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    edited: bool = False
+
+    @property
+    def straight(self) -> bool:
+        """Say that chain and database agree."""
+        return not (self.missing or self.ahead or self.deleted or self.edited)
+
+    @property
+    def cause(self) -> str:
+        """Return the cause class to report, the most fundamental first."""
+        for found, cause in ((self.edited, EDITED), (self.deleted, DELETED), (self.ahead, AHEAD)):
+            if found:
+                return cause
+        return MISSING
+
+
+STRAIGHT: Final = Comparison()
+
+
+def supporting_ids(state: State) -> list[str]:
+    """Return the ids of all events that the state rests on: proofs, and verdicts on them."""
+    verdicts = [
+        verdict_id(target, sequence, REINSTATED if positive else SUPERSEDED)
+        for target, (sequence, positive) in state["verdicts"].items()
+    ]
+    return [*state["proofs"], *verdicts]
+
+
+def compare(
+    state: State | None,
+    contract_state: ContractState,
+    pin_block: int,
+    *,
+    tokenised: bool,
+    stored: Mapping[str, Any],
+) -> Comparison:
+    """Compare one transfer at a pinned block.
+
+    ``tokenised``: the contract says that both custodians tokenise. ``stored``: the supporting events
+    that the store still has, by id (values are not read).
+    """
+    needed = steps_needed(contract_state, tokenised=tokenised)
+    if state is None:
+        return Comparison(missing=needed) if needed else STRAIGHT
+    if not is_intact(state):
+        return Comparison(edited=True)
+    proved = {
+        name
+        for name, milestone in state["milestones"].items()
+        if name in STEPS and (milestone["blockNumber"] is None or milestone["blockNumber"] <= pin_block)
+    }
+    missing = needed - proved
+    excluded = proved & steps_excluded(contract_state)
+    deleted = tuple(key for key in supporting_ids(state) if key not in stored)
+    if not (missing or excluded or deleted):
+        return STRAIGHT
+    return Comparison(missing, _proofs_of(state, excluded, pin_block), deleted)
+
+
+def _proofs_of(state: State, steps: set[str], pin_block: int) -> tuple[str, ...]:
+    return tuple(
+        key
+        for key, proof in state["proofs"].items()
+        if proof["milestone"] in steps
+        and not is_superseded(state["verdicts"], key)
+        and proof.get("contractKey", state["contractKey"]) == state["contractKey"]
+        and (proof["block"] is None or proof["block"] <= pin_block)
+    )
