@@ -111,6 +111,7 @@ class Anvil:
         )
         self._listening.clear()
         self._listens = False
+        self._last_words = ""
         self._reader = Thread(target=self._read_output, args=(self._process.stdout, log), daemon=True)
         self._reader.start()
         try:
@@ -148,7 +149,7 @@ class Anvil:
         if not self._listening.wait(self._ready_within_s):
             raise ChainUnavailable(f"anvil did not listen within {self._ready_within_s:.0f} s")
         if not self._listens:
-            raise ChainUnavailable(f"anvil ended at its start: {self._last_words.strip()[-300:]}")
+            raise ChainUnavailable(f"anvil ended at its start: {self._last_words.strip()}")
 
     def _read_output(self, output: IO[bytes], log: IO[bytes]) -> None:
         # Read to its end, since a full pipe would stop anvil. Port 0 leaves the choice to the system and
@@ -159,7 +160,7 @@ class Anvil:
                 log.flush()
                 if self._listening.is_set():
                     continue
-                self._last_words = line.decode(errors="replace").strip() or self._last_words
+                self._last_words = (self._last_words + line.decode(errors="replace"))[-300:]
                 found = _LISTENING.match(line)
                 if found:
                     self._port, self._listens = int(found[1]), True
