@@ -1,0 +1,137 @@
+"""Posting to one URL over kept-alive connections, with failures that never tell the URL."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3 import exceptions as http_errors
+
+from shared.errors import ChainUnavailable, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_READ_BYTES: Final = 1 << 20
+_KEPT_CONNECTIONS: Final = 8
+_SHORTEST_SECRET: Final = 6
+_LOOPBACK: Final = re.compile(r"localhost|127(?:\.\d+){3}|::1", re.IGNORECASE)
+_ANY_URL: Final = re.compile(r"\w+://\S+")
+
+
+class HttpPost:
+    """Posts JSON to ``url``, which is called ``name`` in every message since it may hold a key.
+
+    ``timeout_s`` bounds one exchange as a whole. Proxies of the environment are used, but never for
+    loopback; redirects are not followed. Safe to share between threads. Raises ConfigError for a URL
+    that is not http(s).
+    """
+
+    def __init__(self, url: str, name: str, timeout_s: float) -> None:
+        self._name = name
+        self._timeout_s = timeout_s
+        parts = _parse(url, name)
+        host = str(parts.hostname)
+        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+        self._headers = {"Content-Type": "application/json", **_authorization(parts)}
+        loopback = _LOOPBACK.fullmatch(host) is not None
+        if not loopback:  # logs compress tenfold; on this machine that would only cost time
+            self._headers["Accept-Encoding"] = "gzip"
+        self._pool = _pool(None if loopback or proxy_bypass(host) else getproxies().get(parts.scheme))
+        words = [*parts.path.split("/"), *re.split("[&=]", parts.query), parts.username, parts.password]
+        self._secrets = [host, *(word for word in words if word and len(word) >= _SHORTEST_SECRET)]
+
+    def __repr__(self) -> str:
+        return f"HttpPost({self._name})"
+
+    def send(self, body: bytes, asked: str) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and body of the answer; ``asked`` says in messages what was wanted.
+
+        Raises ChainUnavailable where there is none, or not within the time. A request that fell on a
+        connection hung up meanwhile is sent once more.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        for last_try in (False, True):
+            try:
+                return self._exchange(body, deadline)
+            except (http_errors.ConnectTimeoutError, http_errors.ReadTimeoutError, TimeoutError):
+                trouble = f"did not answer {asked} within {self._timeout_s:g} s"
+            except http_errors.NewConnectionError:
+                trouble = "cannot be reached"
+            except http_errors.ProtocolError:
+                trouble = f"hung up on {asked}"
+                if not last_try:
+                    continue
+            except (http_errors.HTTPError, OSError) as error:
+                trouble = f"failed on {asked}: {type(error).__name__}"
+            break
+        # Without the cause on purpose: urllib3's texts name the host and the path.
+        raise ChainUnavailable(f"{self._name} {trouble}") from None
+
+    def redacted(self, text: str) -> str:
+        """Return the text without URLs, the host's name, and what in our URL may be a key."""
+        text = _ANY_URL.sub("<url>", text)
+        for secret in self._secrets:
+            text = text.replace(secret, "<redacted>")
+        return text
+
+    def close(self) -> None:
+        """Give back the connections; a later request opens new ones."""
+        self._pool.clear()
+
+    def _exchange(self, body: bytes, deadline: float) -> tuple[int, Mapping[str, str], bytes]:
+        response = self._pool.request(
+            "POST",
+            self._url,
+            body=body,
+            headers=self._headers,
+            timeout=urllib3.Timeout(total=max(0.001, deadline - time.monotonic())),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            return response.status, response.headers, _read(response, deadline)
+        except BaseException:
+            response.close()  # what is left unread would be taken for the next answer
+            raise
+        finally:
+            response.release_conn()
+
+
+def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    pieces = []
+    while piece := response.read1(_READ_BYTES):
+        pieces.append(piece)
+        if time.monotonic() > deadline:  # urllib3 bounds each read, and a trickle never ends
+            raise TimeoutError
+    return b"".join(pieces)
+
+
+def _parse(url: str, name: str) -> SplitResult:
+    try:
+        parts = urlsplit(url.strip())
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass  # told below, without the cause, whose text is the URL's
+    raise ConfigError(f"the RPC URL of {name} is not of the form http(s)://host[:port]/path")
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    return urllib3.make_headers(basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+
+
+def _pool(proxy: str | None) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=_KEPT_CONNECTIONS)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    credentials = _authorization(parts).get("authorization")
+    headers = {"proxy-authorization": credentials} if credentials else None
+    return urllib3.ProxyManager(parts.geturl(), maxsize=_KEPT_CONNECTIONS, proxy_headers=headers)

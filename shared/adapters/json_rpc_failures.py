@@ -1,0 +1,99 @@
+"""What JSON-RPC endpoints say when they refuse, sorted by what a caller can do about it."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.errors import ChainUnavailable, RateLimited
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+METHOD_NOT_FOUND: Final = -32601
+TOO_MANY_REQUESTS: Final = 429
+_REQUEST_FAULTS: Final = (400, 405, 413, 414)
+_RATE_CODES: Final = (TOO_MANY_REQUESTS, -32005, -32007, -32012)
+
+# Asked before the rate: Infura gives -32005 for both too many requests and too many results.
+_SIZE_TEXT: Final = re.compile(
+    r"\brange\b|returned more than|response size|max results|too many (?:logs|results)|query timeout",
+    re.IGNORECASE,
+)
+_RATE_TEXT: Final = re.compile(
+    r"rate.?limit|too many requests|(?:requests?|units) per second|request limit|request count"
+    r"|limited to [\d,]+ ?/ ?s|quota",
+    re.IGNORECASE,
+)
+_PAUSE_TEXT: Final = re.compile(r"(?:retry|try again) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
+_HALTED_TEXT: Final = re.compile(
+    r"revert|invalid opcode|out of gas|stack (?:under|over)flow|invalid jump|vm execution error",
+    re.IGNORECASE,
+)
+
+
+class CallRefused(ChainUnavailable):
+    """The endpoint is there and refuses this request; ``number`` is its code, ``data`` what came with it."""
+
+    def __init__(self, message: str, number: int, data: Any = None) -> None:
+        super().__init__(message)
+        self.number = number
+        self.data = data
+
+
+def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -> CallRefused | RateLimited:
+    """Return the error for a JSON-RPC error object; ``who`` says which endpoint refused what."""
+    code = fields.get("code")
+    number = code if isinstance(code, int) else 0
+    data = fields.get("data")
+    text = f"{fields.get('message')} {data if isinstance(data, dict) else ''}"
+    message = f"{who}: error {number}: {str(fields.get('message'))[:200]}"
+    if not _SIZE_TEXT.search(text) and (number in _RATE_CODES or _RATE_TEXT.search(text)):
+        return RateLimited(message, pause_s if pause_s is not None else _pause_in(text, data))
+    return CallRefused(message, number, data)
+
+
+def http_failure(who: str, status: int, pause_s: float | None) -> ChainUnavailable:
+    """Return the error for an HTTP status that came without a JSON-RPC answer."""
+    if status == TOO_MANY_REQUESTS:
+        return RateLimited(f"{who}: HTTP 429, too many requests", pause_s)
+    if status in _REQUEST_FAULTS:
+        return CallRefused(f"{who}: HTTP {status}", status)
+    return ChainUnavailable(f"{who}: HTTP {status}")
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the pause of a Retry-After header in seconds; a date counts from the answer's own Date."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(?:\.\d+)?", value):
+        return float(value)
+    try:
+        pause = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, pause.total_seconds())
+
+
+def revert_data(refused: CallRefused) -> bytes | None:
+    """Return the revert data if the refusal says that the contract's code failed, else None.
+
+    Nodes put it at ``data``, at ``data.data``, or after the word "Reverted"; where code halts without
+    a reason it is empty.
+    """
+    data = refused.data.get("data") if isinstance(refused.data, dict) else refused.data
+    found = re.search(r"0x((?:[0-9a-fA-F]{2})*)\Z", data) if isinstance(data, str) else None
+    if found and (found[1] or refused.number == 3):  # noqa: PLR2004 - geth's code for a revert
+        return bytes.fromhex(found[1])
+    return b"" if _HALTED_TEXT.search(str(refused)) else None
+
+
+def _pause_in(text: str, data: Any) -> float | None:
+    rate = data.get("rate") if isinstance(data, dict) else None
+    backoff = rate.get("backoff_seconds") if isinstance(rate, dict) else None
+    if isinstance(backoff, int | float):
+        return float(backoff)
+    found = _PAUSE_TEXT.search(text)
+    if found is None:
+        return None
+    return float(found[1]) / (1000 if found[2].lower() == "ms" else 1)
