@@ -1,0 +1,135 @@
+"""What Ethereum nodes answer, read strictly: an answer of another shape is no answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.domain.blocks import Header
+from shared.errors import ChainUnavailable
+from shared.ports import TransactionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.ports import RawLog
+
+_HASH_DIGITS: Final = 66
+_ADDRESS_DIGITS: Final = 42
+_LOG_FIELDS: Final = ("topics", "data", "transactionHash", "transactionIndex", "logIndex")
+
+
+class LogFilter:
+    """Which logs are asked for: of these addresses, with one of ``topics[i]`` (None: any) at position i.
+
+    An empty list of addresses or of topics matches nothing, though nodes take it for "any".
+    """
+
+    def __init__(self, addresses: Sequence[str], topics: Sequence[Sequence[str] | None] = ()) -> None:
+        self.addresses = [address.lower() for address in addresses]
+        self.topics = [None if wanted is None else [topic.lower() for topic in wanted] for wanted in topics]
+        self._addresses = frozenset(self.addresses)
+        self._topics = [(i, frozenset(wanted)) for i, wanted in enumerate(self.topics) if wanted is not None]
+
+    @property
+    def matches_nothing(self) -> bool:
+        """True where no log can match."""
+        return not self._addresses or any(not wanted for _, wanted in self._topics)
+
+    def matches(self, log: RawLog) -> bool:
+        """Say whether the log is of those asked for."""
+        topics = log["topics"]
+        return log["address"].lower() in self._addresses and all(
+            i < len(topics) and topics[i].lower() in wanted for i, wanted in self._topics
+        )
+
+
+def read_hex(value: Any, name: str) -> int:
+    """Return the number of a hex quantity."""
+    try:
+        if value[:2] == "0x":
+            return int(value, 16)
+    except (TypeError, ValueError):
+        pass  # told below
+    raise ChainUnavailable(f"field {name} is not a hex quantity")
+
+
+def read_hash(value: Any, name: str) -> str:
+    """Return a 32-byte hash in lower case."""
+    return _read_digits(value, name, _HASH_DIGITS)
+
+
+def read_header(block: Any) -> Header | None:
+    """Return the header of a block, or None where the node answered null."""
+    if block is None:
+        return None
+    block = _read_object(block, "block")
+    return Header(
+        number=read_hex(block.get("number"), "number"),
+        hash=read_hash(block.get("hash"), "hash"),
+        parent_hash=read_hash(block.get("parentHash"), "parentHash"),
+        timestamp=read_hex(block.get("timestamp"), "timestamp"),
+    )
+
+
+def read_transaction(transaction: Any, receipt: Any) -> TransactionInfo | None:
+    """Return a transaction with its outcome; ChainUnavailable where the two are not of one block."""
+    if transaction is None:
+        return None
+    transaction = _read_object(transaction, "transaction")
+    block_hash = number = ok = None
+    if transaction.get("blockHash") is not None:
+        receipt = _read_object(receipt, "receipt")
+        block_hash = read_hash(transaction["blockHash"], "blockHash")
+        number = read_hex(transaction.get("blockNumber"), "blockNumber")
+        ok = read_hex(receipt.get("status"), "status") == 1
+        if read_hash(receipt.get("blockHash"), "blockHash") != block_hash:
+            raise ChainUnavailable("a transaction and its receipt are of different blocks")
+    to = transaction.get("to")
+    return TransactionInfo(
+        hash=read_hash(transaction.get("hash"), "hash"),
+        sender=_read_digits(transaction.get("from"), "from", _ADDRESS_DIGITS),
+        to=None if to is None else _read_digits(to, "to", _ADDRESS_DIGITS),
+        data=_read_bytes(transaction.get("input"), "input"),
+        block_number=number,
+        block_hash=block_hash,
+        ok=ok,
+    )
+
+
+def read_logs(answer: Any, wanted: LogFilter, first: int, last: int) -> list[RawLog]:
+    """Return the logs as they are, after proof that each is whole, was asked for, and lies in the range."""
+    if not isinstance(answer, list):
+        raise ChainUnavailable("the answer is not a list of logs")
+    try:
+        for log in answer:
+            for field in _LOG_FIELDS:
+                log[field]
+            if not wanted.matches(log):
+                raise ChainUnavailable("a log that was not asked for")
+            if not first <= int(log["blockNumber"], 16) <= last:
+                raise ChainUnavailable(f"a log of block {log['blockNumber']}, outside {first} to {last}")
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise ChainUnavailable(f"a log that is not whole: {type(error).__name__} {error}") from error
+    return answer
+
+
+def _read_object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ChainUnavailable(f"the {name} is not an object")
+    return value
+
+
+def _read_digits(value: Any, name: str, length: int) -> str:
+    if not isinstance(value, str) or len(value) != length:
+        raise ChainUnavailable(f"field {name} is not {length - 2} hex digits")
+    read_hex(value, name)
+    return value.lower()
+
+
+def _read_bytes(value: Any, name: str) -> bytes:
+    try:
+        if value[:2] == "0x":
+            return bytes.fromhex(value[2:])
+    except (TypeError, ValueError):
+        pass  # told below
+    raise ChainUnavailable(f"field {name} is not hex data")
