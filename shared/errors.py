@@ -98,6 +98,12 @@ class RangeRefused(ChainUnavailable):
     code = "range_refused"
 
 
+class FinalityViolation(PlumblineError):
+    """A block that was final has another hash now: no reorg, but another chain; the listener stops."""
+
+    code = "finality_violation"
+
+
 class StoreUnavailable(PlumblineError):
     """The document store or the bus cannot be reached or written."""
 

@@ -42,25 +42,28 @@ class ChainHeads:
         """
 
         def work(transaction: Transaction) -> int:
-            document = transaction.get(CHAIN_HEADS, str(chain_id)) or _empty(chain_id)
-            counter = int(document["reorgCounter"]) + 1
-            removed = {**document["removedBlocks"], **{h: [number, counter] for h, number in blocks.items()}}
-            transaction.put(
-                CHAIN_HEADS,
-                str(chain_id),
-                {**document, "reorgCounter": counter, "removedBlocks": removed},
-            )
-            return counter
+            return raise_counter(transaction, chain_id, read_heads(transaction, chain_id), blocks)
 
         return self._documents.transaction(work)
 
-    def move(self, chain_id: int, latest: Header, safe: Header | None, finalized: Header | None) -> None:
-        """Record the heads, and forget removed blocks below finality, which cannot come back."""
+    def move(
+        self,
+        chain_id: int,
+        latest: Header,
+        safe: Header | None,
+        finalized: Header | None,
+        forget_through: int = -1,
+    ) -> None:
+        """Record the heads, and forget removed blocks up to height ``forget_through``.
+
+        Those can neither come back nor be waiting to be read again: finality alone does not tell that.
+        """
 
         def work(transaction: Transaction) -> None:
-            document = transaction.get(CHAIN_HEADS, str(chain_id)) or _empty(chain_id)
-            floor = finalized.number if finalized else -1
-            removed = {key: value for key, value in document["removedBlocks"].items() if value[0] > floor}
+            document = read_heads(transaction, chain_id)
+            removed = {
+                k: value for k, value in document["removedBlocks"].items() if value[0] > forget_through
+            }
             heads: dict[str, Any] = {
                 name: {"number": header.number, "hash": header.hash, "timestamp": header.timestamp}
                 for name, header in (("latest", latest), ("safe", safe), ("finalized", finalized))
@@ -72,5 +75,16 @@ class ChainHeads:
         self._documents.transaction(work)
 
 
-def _empty(chain_id: int) -> Document:
-    return {"chainId": chain_id, "reorgCounter": 0, "removedBlocks": {}}
+def read_heads(transaction: Transaction, chain_id: int) -> Document:
+    """Return the chain's document as of a transaction; with counter 0 where the chain was never read."""
+    stored = transaction.get(CHAIN_HEADS, str(chain_id))
+    return stored or {"chainId": chain_id, "reorgCounter": 0, "removedBlocks": {}}
+
+
+def raise_counter(transaction: Transaction, chain_id: int, heads: Document, blocks: Mapping[str, int]) -> int:
+    """Write ``heads`` (from ``read_heads``) with the reorg counter raised and these blocks removed at it."""
+    counter = int(heads["reorgCounter"]) + 1
+    removed = {**heads["removedBlocks"], **{key: [number, counter] for key, number in blocks.items()}}
+    document = {**heads, "reorgCounter": counter, "removedBlocks": removed}
+    transaction.put(CHAIN_HEADS, str(chain_id), document)
+    return counter

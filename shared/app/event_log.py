@@ -21,7 +21,7 @@ from shared.errors import CorruptEvent
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from shared.ports import Clock, Document, Documents
 
@@ -65,22 +65,27 @@ class EventLog:
             raise CorruptEvent(f"event {event['eventId']} is stored with another content")
         return bool(appended.stored)
 
-    def append_chain(self, chain_id: int, events: Sequence[Event], reorg_counter: int) -> Appended:
+    def append_chain(
+        self, chain_id: int, events: Sequence[Event], reorg_counter: int, *, returned: Collection[str] = ()
+    ) -> Appended:
         """Append events of chain logs, seen while the chain's reorg counter had this value.
 
         Each is routed to its transfer (to its bare hash while it is unmapped). An event whose block was
-        taken back at a lower counter is reinstated at this one. One that was kept under its bare hash
-        and is mapped by now is joined to its transfer by a correction.
+        taken back at a lower counter is reinstated at this one: the block hashes ``returned`` (their
+        removal may be forgotten by the time that this is handled), and those known to ``chain_heads``.
+        One that was kept under its bare hash and is mapped by now is joined to its transfer by a
+        correction.
         """
         routed = self.route(events)
         appended = self._create(routed)
         removed = self._heads.removed_blocks(chain_id) if reorg_counter else {}
-        returned = [e for e in routed if removed.get(e["data"]["blockHash"], reorg_counter) < reorg_counter]
+        back = {key for key, taken_back in removed.items() if taken_back < reorg_counter}.union(returned)
         there = self._documents.get_many(EVENTS, appended.already_there) if appended.already_there else {}
         joined = self._corrections(there, routed)
         appended.add(self._create(joined))
-        if returned:
-            appended.add(self.judge(returned, reorg_counter, REINSTATED, "its block is canonical again"))
+        again = [event for event in routed if event["data"]["blockHash"] in back] if back else []
+        if again:
+            appended.add(self.judge(again, reorg_counter, REINSTATED, "its block is canonical again"))
         return appended
 
     def judge(self, targets: Sequence[Event], verdict_seq: int, verdict: str, reason: str) -> Appended:

@@ -30,7 +30,8 @@ class LogBatch:
     """A message on ``chain-logs``: raw logs of one chain that appeared, or that a reorg took back.
 
     ``reorg_counter`` is the chain's at the time of publishing; ``timestamps`` gives the time of each
-    block by hash, in seconds since 1970.
+    block by hash, in seconds since 1970; ``returned`` names blocks that were taken back at a lower counter
+    and are canonical again.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class LogBatch:
     reorg_counter: int
     logs: Sequence[RawLog]
     timestamps: Mapping[str, int] = field(default_factory=dict)
+    returned: Sequence[str] = ()
 
     def encode(self) -> bytes:
         """Return the message's bytes."""
@@ -50,6 +52,7 @@ class LogBatch:
             "chainId": self.chain_id,
             "reorgCounter": self.reorg_counter,
             "timestamps": dict(self.timestamps),
+            "returned": list(self.returned),
             "logs": list(self.logs),
         }
 
@@ -67,7 +70,17 @@ class LogBatch:
                 raise InvalidInput(f"message field {name} is missing or not a {kind.__name__}")
         if value.get("kind") not in (LOGS, REMOVED):
             raise InvalidInput(f"message field kind is neither {LOGS} nor {REMOVED}: {value.get('kind')!r}")
-        return cls(value["kind"], value["chainId"], value["reorgCounter"], value["logs"], value["timestamps"])
+        returned = value.get("returned", [])
+        if not isinstance(returned, list):
+            raise InvalidInput("message field returned is not a list")
+        return cls(
+            kind=value["kind"],
+            chain_id=value["chainId"],
+            reorg_counter=value["reorgCounter"],
+            logs=value["logs"],
+            timestamps=value["timestamps"],
+            returned=returned,
+        )
 
 
 @dataclass(slots=True)
@@ -114,7 +127,11 @@ class HandleChainEvent:
             else:
                 (removed if batch.kind == REMOVED or log.get("removed") else appearing).append(event)
         if appearing:
-            handled.appended.add(self._event_log.append_chain(batch.chain_id, appearing, batch.reorg_counter))
+            handled.appended.add(
+                self._event_log.append_chain(
+                    batch.chain_id, appearing, batch.reorg_counter, returned=batch.returned
+                )
+            )
         if removed:
             reason = "a reorg took its block back"
             handled.appended.add(self._event_log.supersede(removed, batch.reorg_counter, reason))
@@ -139,7 +156,9 @@ class HandleChainEvent:
     def _bury(self, batch: LogBatch, log: Any, error: PlumblineError, handled: Handled) -> None:
         if error.retryable:
             raise error
-        one = LogBatch(batch.kind, batch.chain_id, batch.reorg_counter, [log], batch.timestamps)
+        one = LogBatch(
+            batch.kind, batch.chain_id, batch.reorg_counter, [log], batch.timestamps, batch.returned
+        )
         dead_letter(self._bus, one.as_dict(), error)
         handled.dead[error.code] += 1
 

@@ -86,6 +86,10 @@ class Lease:
             self._documents.transaction(work)
             self._fence = 0
 
+    def drop(self) -> None:
+        """Forget about holding it, without a word to the store; the same owner may acquire at once."""
+        self._fence = 0
+
     @contextmanager
     def held(self) -> Iterator[Self]:
         """Hold the lease for the duration of the block; raises Conflict while another holds it."""
