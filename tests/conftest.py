@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from hypothesis import settings
 
 from tests.support import parts
+
+if TYPE_CHECKING:
+    import pytest
+
+pytest_plugins = ["tests.support.chain"]
 
 settings.register_profile("plumbline", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("plumbline")
