@@ -1,0 +1,271 @@
+"""The Chain port in memory, with the troubles that real nodes give."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.blocks import Header
+from shared.domain.hashing import digest
+from shared.errors import ChainUnavailable, RangeRefused
+from shared.ports import Call, CallResult, RawLog, TransactionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_NOBODY = "0x" + "00" * 20
+
+
+class Reverted(Exception):
+    """What ``on_call`` raises for a call that reverts; ``data`` is the revert data."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__(data.hex())
+        self.data = data
+
+
+@dataclass(frozen=True, slots=True)
+class FakeBlock:
+    """A block of the fake."""
+
+    header: Header
+    logs: tuple[dict[str, Any], ...]
+    transactions: Mapping[str, TransactionInfo]
+
+
+class FakeChain:
+    """A chain of one node, made by ``mine`` and ``reorg``, with a genesis block.
+
+    Troubles: ``reachable = False``; ``lag`` blocks that the node does not have yet; ``lose_log`` hides a
+    log from every query; ``max_range`` blocks at most in one log query; ``other_votes[number]`` are the
+    hashes that further endpoints give. ``on_call(call, block_number)`` answers calls (default: the state
+    set by ``set_state`` for the hash after the selector) and raises Reverted.
+    """
+
+    def __init__(
+        self,
+        chain_id: int = 1,
+        *,
+        remote_chain_id: int | None = None,
+        safe_depth: int = 32,
+        finalized_depth: int = 64,
+        genesis_time: int = 1_700_000_000,
+        block_time_s: int = 12,
+    ) -> None:
+        self._chain_id = chain_id
+        self._remote_chain_id = chain_id if remote_chain_id is None else remote_chain_id
+        self._depths = {"latest": 0, "safe": safe_depth, "finalized": finalized_depth}
+        self._block_time_s = block_time_s
+        self._forks = 0
+        self._lost: set[tuple[str, str]] = set()
+        self._code: dict[str, int] = {}
+        self._states: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        self.reachable = True
+        self.lag = 0
+        self.max_range: int | None = None
+        self.other_votes: dict[int, list[str]] = {}
+        self.on_call: Callable[[Call, int], bytes] = self._state_of
+        self.requests = 0
+        genesis = Header(0, "0x" + digest([chain_id]), "0x" + "00" * 32, genesis_time)
+        self.blocks = [FakeBlock(genesis, (), {})]
+
+    # Making the chain.
+
+    def mine(
+        self,
+        logs: Sequence[Mapping[str, Any]] = (),
+        transactions: Sequence[TransactionInfo] = (),
+        *,
+        timestamp: int | None = None,
+    ) -> Header:
+        """Append a block and return its header.
+
+        Each log gives ``address``, ``topics``, ``data`` (hex) and may give ``transactionHash``; without it
+        it is of a transaction of its own. ``transactions`` are filled in with the block.
+        """
+        parent = self.blocks[-1].header
+        number = parent.number + 1
+        time = parent.timestamp + self._block_time_s if timestamp is None else timestamp
+        content = [self._chain_id, self._forks, parent.hash, number, time, [dict(log) for log in logs]]
+        header = Header(number, "0x" + digest([*content, [t.hash for t in transactions]]), parent.hash, time)
+        mined = {t.hash: replace(t, block_number=number, block_hash=header.hash) for t in transactions}
+        hashes = [
+            str(log.get("transactionHash") or "0x" + digest([header.hash, i])) for i, log in enumerate(logs)
+        ]
+        for log, key in zip(logs, hashes, strict=True):
+            to = str(log["address"])
+            mined.setdefault(key, TransactionInfo(key, _NOBODY, to, b"", number, header.hash, ok=True))
+        places = {key: hex(i) for i, key in enumerate(mined)}
+        raw = tuple(
+            {
+                "address": str(log["address"]).lower(),
+                "topics": list(log["topics"]),
+                "data": log["data"],
+                "blockNumber": hex(number),
+                "blockHash": header.hash,
+                "blockTimestamp": hex(time),
+                "transactionHash": key,
+                "transactionIndex": places[key],
+                "logIndex": hex(i),
+                "removed": False,
+            }
+            for i, (log, key) in enumerate(zip(logs, hashes, strict=True))
+        )
+        self.blocks.append(FakeBlock(header, raw, mined))
+        return header
+
+    def mine_empty(self, count: int) -> Header:
+        """Append ``count`` blocks without logs and return the last header."""
+        for _ in range(count):
+            self.mine()
+        return self.blocks[-1].header
+
+    def reorg(self, depth: int, logs: Mapping[int, Sequence[Mapping[str, Any]]] | None = None) -> Header:
+        """Replace the last ``depth`` blocks by others of equal height; return the new tip.
+
+        ``logs[i]`` are those of the new block i, from 0; all that the old blocks held is gone.
+        """
+        self._forks += 1
+        height = len(self.blocks) - depth
+        if height < 1:
+            raise ValueError("the genesis block cannot be taken back")
+        del self.blocks[height:]
+        for key, states in self._states.items():
+            self._states[key] = [(number, state) for number, state in states if number < height]
+        for i in range(depth):
+            self.mine((logs or {}).get(i, ()))
+        return self.blocks[-1].header
+
+    def deploy(self, address: str) -> None:
+        """Say that there is code at the address from the tip on."""
+        self._code[address.lower()] = self.blocks[-1].header.number
+
+    def set_state(self, block: int, contract: str, transfer_hash: str, number: int) -> None:
+        """Let the contract answer ``number`` for the hash from this block on."""
+        self._states[contract.lower(), transfer_hash.lower()].append((block, number))
+
+    def lose_log(self, log: RawLog) -> None:
+        """Hide a log from every query, as a lagging index does."""
+        self._lost.add((str(log["blockHash"]), str(log["logIndex"])))
+
+    def find_logs_again(self) -> None:
+        """Show all that ``lose_log`` hid."""
+        self._lost.clear()
+
+    # The port.
+
+    @property
+    def chain_id(self) -> int:
+        """The chain id that this port was configured for."""
+        return self._chain_id
+
+    def remote_chain_id(self) -> int:
+        """Return what the node says."""
+        self._asked(proved=False)
+        return self._remote_chain_id
+
+    def head(self, block: str | int = "latest") -> Header:
+        """Return the header at a tag or number."""
+        visible = self._asked()
+        number = block if isinstance(block, int) else max(0, len(visible) - 1 - self._depths[block])
+        if number >= len(visible):
+            raise ChainUnavailable(f"the node has no block {block}")
+        return visible[number].header
+
+    def headers(self, numbers: Sequence[int]) -> list[Header | None]:
+        """Return the headers at these heights, None where there is none."""
+        if not numbers:
+            return []
+        visible = self._asked(len(numbers))
+        return [visible[number].header if number < len(visible) else None for number in numbers]
+
+    def header_by_hash(self, block_hash: str) -> Header | None:
+        """Return the header with this hash, or None."""
+        block = self._by_hash(self._asked(), block_hash)
+        return block.header if block else None
+
+    def logs(
+        self, first: int, last: int, addresses: Sequence[str], topics: Sequence[Sequence[str] | None] = ()
+    ) -> list[RawLog]:
+        """Return the logs of a range."""
+        visible = self._asked()
+        if self.max_range is not None and last - first + 1 > self.max_range:
+            raise RangeRefused(f"blocks {first} to {last}: at most {self.max_range} blocks")
+        return [
+            log for block in visible[first : last + 1] for log in self._matching(block, addresses, topics)
+        ]
+
+    def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
+        """Return the logs of one block."""
+        block = self._by_hash(self._asked(), block_hash)
+        if block is None:
+            raise ChainUnavailable(f"the node has no block {block_hash}")
+        return self._matching(block, addresses, ())
+
+    def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
+        """Answer calls at one block through ``on_call``."""
+        if not calls:
+            return []
+        block = self._by_hash(self._asked(), block_hash)
+        if block is None:
+            raise ChainUnavailable(f"the node has no block {block_hash}")
+        results = []
+        for call in calls:
+            try:
+                results.append(CallResult(ok=True, data=self.on_call(call, block.header.number)))
+            except Reverted as reverted:
+                results.append(CallResult(ok=False, data=reverted.data))
+        return results
+
+    def has_code(self, address: str, block: str | int = "latest") -> bool:
+        """Say whether ``deploy`` came at or before the block."""
+        number = self.head(block).number
+        return self._code.get(address.lower(), number + 1) <= number
+
+    def transaction(self, transaction_hash: str) -> TransactionInfo | None:
+        """Return the transaction, or None."""
+        visible = self._asked(2)
+        found = (b.transactions[transaction_hash] for b in visible if transaction_hash in b.transactions)
+        return next(found, None)
+
+    def hashes_at(self, number: int) -> list[str]:
+        """Return the hash at a height, and ``other_votes``."""
+        visible = self._asked()
+        own = [visible[number].header.hash] if number < len(visible) else []
+        return own + self.other_votes.get(number, [])
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def _asked(self, requests: int = 1, *, proved: bool = True) -> list[FakeBlock]:
+        self.requests += requests
+        if not self.reachable:
+            raise ChainUnavailable("the node cannot be reached")
+        if proved and self._remote_chain_id != self._chain_id:
+            raise ChainUnavailable(f"the node serves chain {self._remote_chain_id}, not {self._chain_id}")
+        return self.blocks[: max(1, len(self.blocks) - self.lag)]
+
+    def _by_hash(self, visible: Sequence[FakeBlock], block_hash: str) -> FakeBlock | None:
+        return next((block for block in visible if block.header.hash == block_hash.lower()), None)
+
+    def _matching(
+        self, block: FakeBlock, addresses: Sequence[str], topics: Sequence[Sequence[str] | None]
+    ) -> list[RawLog]:
+        wanted = {address.lower() for address in addresses}
+        return [
+            dict(log)
+            for log in block.logs
+            if log["address"] in wanted
+            and (log["blockHash"], log["logIndex"]) not in self._lost
+            and all(
+                position is None
+                or (i < len(log["topics"]) and log["topics"][i] in {t.lower() for t in position})
+                for i, position in enumerate(topics)
+            )
+        ]
+
+    def _state_of(self, call: Call, block_number: int) -> bytes:
+        states = self._states.get((call.to.lower(), "0x" + call.data[4:36].hex()), [])
+        known = [state for number, state in states if number <= block_number]
+        return (known[-1] if known else 0).to_bytes(32)
