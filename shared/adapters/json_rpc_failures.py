@@ -28,7 +28,7 @@ _RATE_TEXT: Final = re.compile(
 )
 _PAUSE_TEXT: Final = re.compile(r"(?:retry|try again) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 _HALTED_TEXT: Final = re.compile(
-    r"revert|invalid opcode|out of gas|stack (?:under|over)flow|invalid jump|vm execution error",
+    r"revert|invalid ?\w*opcode|out ?of ?gas|stack ?(?:under|over)flow|invalid ?jump|vm execution error",
     re.IGNORECASE,
 )
 

@@ -60,7 +60,7 @@ class Multicall:
             # older than its Multicall3, or a refusal may have been a passing one.
             self._ways = (way, *(other for other in self._ways if other != way))
             return results
-        raise refusals[0]
+        raise refusals[-1]
 
     def _in_parts(self, way: Way, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
         try:
