@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _HASH_DIGITS: Final = 66
 _ADDRESS_DIGITS: Final = 42
-_LOG_FIELDS: Final = ("topics", "data", "transactionHash", "transactionIndex", "logIndex")
+_LOG_FIELDS: Final = ("data", "blockHash", "transactionHash", "transactionIndex", "logIndex")
 
 
 class LogFilter:
@@ -104,6 +104,8 @@ def read_logs(answer: Any, wanted: LogFilter, first: int, last: int) -> list[Raw
         for log in answer:
             for field in _LOG_FIELDS:
                 log[field]
+            if not isinstance(log["topics"], list):
+                raise ChainUnavailable("a log whose topics are no list")
             if not wanted.matches(log):
                 raise ChainUnavailable("a log that was not asked for")
             if not first <= int(log["blockNumber"], 16) <= last:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from shared.adapters.ethereum import EthereumChain
+from shared.adapters.json_rpc import JsonRpcEndpoint
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -35,14 +38,16 @@ def error(request: Any, code: int, message: str, data: Any = None) -> dict[str, 
 
 
 class RpcServer:
-    """Serves ``answer(request)`` on a free port of loopback; ``seen`` holds the requests (JSON) so far.
+    """Serves ``answer(request)`` on a free port of loopback.
 
-    ``answer`` returns an Answer, or a JSON value for one of status 200.
+    ``answer`` returns an Answer, or a JSON value for one of status 200. ``seen`` and ``headers`` hold
+    what came so far; names of headers in lower case.
     """
 
     def __init__(self, answer: Callable[[Any], Any]) -> None:
         self.answer = answer
         self.seen: list[Any] = []
+        self.headers: list[Mapping[str, str]] = []
         self.connections = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -75,12 +80,15 @@ class RpcServer:
             def do_POST(self) -> None:
                 request = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.seen.append(request)
+                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
                 given = outer.answer(request)
                 answer = given if isinstance(given, Answer) else Answer(given)
                 if answer.after is not None:
                     answer.after.wait(10)
                 body = answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
+                if "Date" not in answer.headers:
+                    self.send_header("Date", self.date_time_string())
                 for name, value in {"Content-Length": str(len(body)), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -90,3 +98,19 @@ class RpcServer:
                 """Stay quiet: the test looks at ``seen``."""
 
         return Handler
+
+
+def serving(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Answer chain 1 to eth_chainId, and the rest by ``answer``."""
+    return lambda request: (
+        result(request, "0x1")
+        if isinstance(request, dict) and request["method"] == "eth_chainId"
+        else answer(request)
+    )
+
+
+def chain_at(*urls: str, timeout_s: float = 5.0) -> EthereumChain:
+    """Return the port on chain 1 behind these URLs."""
+    return EthereumChain(
+        1, [JsonRpcEndpoint(url, f"endpoint {i}", timeout_s=timeout_s) for i, url in enumerate(urls, 1)]
+    )

@@ -1,0 +1,119 @@
+"""The Ethereum adapter before endpoints that talk nonsense, fail, or disagree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.errors import ChainUnavailable, RangeRefused, RateLimited
+from tests.support.rpc_server import Answer, RpcServer, chain_at, error, result, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.adapters.ethereum import EthereumChain
+
+ADDRESS = "0x" + "c0" * 20
+HASH = "0x" + "ab" * 32
+LOG = {
+    "address": ADDRESS, "topics": [HASH], "data": "0x", "blockNumber": "0x5", "blockHash": HASH,
+    "transactionHash": HASH, "transactionIndex": "0x0", "logIndex": "0x0", "removed": False,
+}  # fmt: skip
+HEADER = {"number": "0x5", "hash": HASH, "parentHash": HASH, "timestamp": "0x65000000"}
+
+
+@pytest.mark.parametrize(
+    ("read", "answer"),
+    [
+        (lambda chain: chain.head(), None),
+        (lambda chain: chain.head(6), HEADER),
+        (lambda chain: chain.head(), {**HEADER, "hash": None}),
+        (lambda chain: chain.head(), {**HEADER, "hash": "0xab"}),
+        (lambda chain: chain.head(), {k: v for k, v in HEADER.items() if k != "timestamp"}),
+        (lambda chain: chain.head(), {**HEADER, "number": 5}),
+        (lambda chain: chain.head(), "0x5"),
+        (lambda chain: chain.headers([6]), HEADER),
+        (lambda chain: chain.header_by_hash("0x" + "cd" * 32), HEADER),
+        (lambda chain: chain.logs(1, 9, [ADDRESS]), None),
+        (lambda chain: chain.logs(1, 9, [ADDRESS]), {"logs": []}),
+        (lambda chain: chain.logs(1, 9, [ADDRESS]), ["log"]),
+        (lambda chain: chain.logs(6, 9, [ADDRESS]), [LOG]),
+        (lambda chain: chain.logs(1, 4, [ADDRESS]), [LOG]),
+        (lambda chain: chain.logs(1, 9, ["0x" + "dd" * 20]), [LOG]),
+        (lambda chain: chain.logs(1, 9, [ADDRESS], [["0x" + "dd" * 32]]), [LOG]),
+        (lambda chain: chain.logs(1, 9, [ADDRESS], [None, [HASH]]), [LOG]),
+        (lambda chain: chain.logs(1, 9, [ADDRESS]), [{k: v for k, v in LOG.items() if k != "logIndex"}]),
+        (lambda chain: chain.logs(1, 9, [ADDRESS]), [{**LOG, "blockNumber": None}]),
+        (lambda chain: chain.logs(1, 9, [ADDRESS]), [{**LOG, "topics": None}]),
+        (lambda chain: chain.logs_of_block("0x" + "cd" * 32, [ADDRESS]), [LOG]),
+        (lambda chain: chain.transaction(HASH), {"hash": HASH}),
+    ],
+)
+def test_nonsense_is_no_answer(read: Callable[[EthereumChain], object], answer: Any) -> None:
+    """Null blocks, missing fields, and logs that were not asked for make the endpoint unavailable."""
+
+    def nonsense(request: Any) -> Any:
+        return [result(r, answer) for r in request] if isinstance(request, list) else result(request, answer)
+
+    with RpcServer(serving(nonsense)) as server:
+        chain = chain_at(server.url)
+        with pytest.raises(ChainUnavailable):
+            read(chain)
+        chain.close()
+
+
+def test_a_chain_id_that_is_none() -> None:
+    """An endpoint that cannot say which chain it serves is not read from."""
+    with RpcServer(lambda request: result(request, None)) as server:
+        chain = chain_at(server.url)
+        for read in (chain.remote_chain_id, chain.head):
+            with pytest.raises(ChainUnavailable, match="chainId"):
+                read()
+        chain.close()
+
+
+def test_the_next_endpoint_is_asked_where_one_fails() -> None:
+    """A read goes to the first endpoint that can answer; one of another chain cannot."""
+    with (
+        RpcServer(lambda request: result(request, "0x5")) as other_chain,
+        RpcServer(serving(lambda request: result(request, HEADER))) as good,
+    ):
+        chain = chain_at("http://127.0.0.1:1", other_chain.url, good.url)
+        assert chain.head().number == 5
+        assert chain.hashes_at(5) == [HASH]
+        assert [request["method"] for request in other_chain.seen] == ["eth_chainId"] * 2
+        chain.close()
+
+
+def test_a_refused_range_stays_with_its_endpoint() -> None:
+    """A refused range is for the caller to halve: the next endpoint is not asked."""
+    refuse = serving(lambda request: error(request, -32602, "range 9 exceeds limit of 5"))
+    with RpcServer(refuse) as first, RpcServer(serving(lambda request: result(request, []))) as second:
+        chain = chain_at(first.url, second.url)
+        with pytest.raises(RangeRefused):
+            chain.logs(1, 9, [ADDRESS])
+        assert second.seen == []
+        chain.close()
+
+
+def test_a_rate_limit_is_told_before_other_failures() -> None:
+    """Where no endpoint answers, a rate limit among them is what the caller learns."""
+    with RpcServer(lambda _: Answer(b"", 429, {"Retry-After": "3"})) as limited:
+        chain = chain_at("http://127.0.0.1:1", limited.url)
+        with pytest.raises(RateLimited) as caught:
+            chain.head()
+        assert caught.value.retry_after_s == 3.0
+        chain.close()
+
+
+def test_votes_come_from_every_endpoint_that_answers() -> None:
+    """Each endpoint gives its own hash for a height; one that fails gives none."""
+    other = "0x" + "cd" * 32
+    with (
+        RpcServer(serving(lambda request: result(request, HEADER))) as one,
+        RpcServer(serving(lambda request: result(request, {**HEADER, "hash": other}))) as two,
+    ):
+        chain = chain_at(one.url, "http://127.0.0.1:1", two.url)
+        assert chain.hashes_at(5) == [HASH, other]
+        chain.close()
