@@ -143,6 +143,19 @@ def test_connections_are_kept() -> None:
         endpoint.close()
 
 
+def test_a_connection_hung_up_under_a_request() -> None:
+    """A request whose connection was closed under it is sent once more, and not for ever."""
+    with RpcServer(lambda _: Answer(hang_up=True)) as server:
+        endpoint = JsonRpcEndpoint(server.url)
+        with pytest.raises(ChainUnavailable, match="hung up"):
+            endpoint.call("eth_blockNumber")
+        assert len(server.seen) == 2
+        server.answer = lambda request: (
+            result(request, "0x1") if len(server.seen) > 3 else Answer(hang_up=True)
+        )
+        assert endpoint.call("eth_blockNumber") == "0x1"
+
+
 def test_compressed_answers_are_read() -> None:
     """A gzipped answer is read as if it were not."""
 

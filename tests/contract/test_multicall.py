@@ -160,6 +160,24 @@ def test_three_ways_one_result(anvil: Anvil, escrow: EscrowClient, relay: RpcSer
     assert not any(has_override(request) for request in relay.seen if isinstance(request, dict))
 
 
+def test_failures_without_reason_are_asked_again() -> None:
+    """A call that failed within a multicall without a reason, as for lack of gas, counts as answered alone."""
+    two, revert = (2).to_bytes(32), bytes.fromhex("08c379a0")
+    together = (
+        "0x" + encode(["(bool,bytes)[]"], [[(True, two), (False, b""), (False, revert), (False, b"")]]).hex()
+    )
+
+    def answer(request: Any) -> Any:
+        if isinstance(request, list):
+            return [result(request[0], "0x" + two.hex()), error(request[1], -32000, "out of gas")]
+        return result(request, together)
+
+    with RpcServer(answer) as server:
+        results = Multicall(JsonRpcEndpoint(server.url)).read([state_call(NOBODY, "t")] * 4, UNKNOWN_HASH)
+        assert [(r.ok, r.data) for r in results] == [(True, two), (True, two), (False, revert), (False, b"")]
+        assert len(server.seen) == 2
+
+
 def test_the_way_that_works_is_kept(anvil: Anvil, escrow: EscrowClient, relay: RpcServer) -> None:
     """Once found, the way is used at once: a page of 1,000 reads is one request."""
     pinned = install(anvil, GAS_EATER, GAS_EATER_CODE)

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server sends; a ``body`` that is not bytes goes as JSON. ``after`` is waited for first."""
+    """What the server sends; a ``body`` that is not bytes goes as JSON. ``after`` is waited for first.
+
+    ``hang_up``: nothing is sent, and the connection is closed.
+    """
 
     body: Any = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     after: Event | None = None
+    hang_up: bool = False
 
 
 def result(request: Any, value: Any) -> dict[str, Any]:
@@ -85,6 +89,9 @@ class RpcServer:
                 answer = given if isinstance(given, Answer) else Answer(given)
                 if answer.after is not None:
                     answer.after.wait(10)
+                if answer.hang_up:
+                    self.close_connection = True
+                    return
                 body = answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
                 self.send_response_only(answer.status)
                 if "Date" not in answer.headers:
