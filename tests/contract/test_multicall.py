@@ -161,7 +161,7 @@ def test_three_ways_one_result(anvil: Anvil, escrow: EscrowClient, relay: RpcSer
 
 
 def test_failures_without_reason_are_asked_again() -> None:
-    """A call that failed within a multicall without a reason, as for lack of gas, counts as answered alone."""
+    """A call that failed in company and gave no reason, as for lack of gas, counts as answered alone."""
     two, revert = (2).to_bytes(32), bytes.fromhex("08c379a0")
     together = (
         "0x" + encode(["(bool,bytes)[]"], [[(True, two), (False, b""), (False, revert), (False, b"")]]).hex()
