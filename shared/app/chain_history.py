@@ -49,7 +49,8 @@ class ChainHistory:
         if first > last:
             return []
         try:
-            return self._chain.logs(first, last, [self._spec.address], [self._topics, hashes])
+            wanted = [self._topics, hashes] if self._spec.transfer_topic else [self._topics]
+            return self._chain.logs(first, last, [self._spec.address], wanted)
         except RangeRefused:
             if first == last:
                 raise

@@ -25,6 +25,8 @@ def differing_levels(
     without an address or a level is not on chain and is passed over.
     """
     levels = spec.levels
+    if spec.reads.level is None:
+        return
     after: tuple[str, ...] | None = None
     while True:
         page = documents.query(levels.collection, Query(limit=_PAGE, after=after))
@@ -33,7 +35,8 @@ def differing_levels(
             for key, custodian in page
             if custodian.get(levels.address_field) and custodian.get(levels.level_field) is not None
         ]
-        answers = chain.call_many([Call(spec.address, spec.level_call(a)) for _, a, _ in known], pin.hash)
+        calls = [Call(spec.address, spec.level_call(address) or b"") for _, address, _ in known]
+        answers = chain.call_many(calls, pin.hash)
         for (key, address, stored), answer in zip(known, answers, strict=True):
             actual = spec.read_level(answer.data) if answer.ok else None
             if actual is not None and not levels.same(stored, actual):

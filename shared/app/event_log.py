@@ -148,7 +148,7 @@ class EventLog:
             if isinstance(mapping.get("transferId"), str) and mapping["transferId"]
         }
 
-    def _started(self, rollover_id: str) -> Mapping[str, Any]:
+    def _started(self, rollover_id: str) -> Document:
         where = (("rolloverId", rollover_id), ("eventType", "rollover.started"))
         found = self._documents.query(EVENTS, Query(where=where, limit=1))
         event = found[0][1] if found else {}
