@@ -1,0 +1,112 @@
+"""One SQLite file shared by threads and processes: how it is opened, locked and given back."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from shared.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_TIMEOUT_S: Final = 30.0
+_OUR_OWN_MISTAKES: Final = (sqlite3.ProgrammingError, sqlite3.IntegrityError)
+
+
+class SqliteFile:
+    """Connections to one file, lent to one thread at a time and kept for the next.
+
+    ``schema`` is a script that may run again and again (``CREATE TABLE IF NOT EXISTS``). Write-ahead
+    log with ``synchronous=NORMAL``: what was committed survives the death of the process; a power cut may
+    take back the last commits, in order and whole. Raises StoreUnavailable where the file cannot be used
+    or a lock is held longer than ``busy_timeout_s``.
+    """
+
+    def __init__(self, path: str | Path, schema: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self._path = Path(path)
+        self._schema = schema
+        self._busy_timeout_s = busy_timeout_s
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for single statements that only read."""
+        try:
+            connection = self._borrow()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        except _OUR_OWN_MISTAKES:
+            raise
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"SQLite file {self._path}: {error}") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection inside a transaction that holds the file's write lock from its start.
+
+        Commits at the end; an exception rolls back and propagates.
+        """
+        with self.reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close idle connections now and lent ones when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable(f"SQLite file {self._path}: closed")
+            if self._idle:
+                return self._idle.pop()
+        return self._open()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._use_write_ahead_log(connection)
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(self._schema)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _use_write_ahead_log(self, connection: sqlite3.Connection) -> None:
+        # SQLite does not wait its own busy time-out for this one switch, made once in a file's life.
+        deadline = time.monotonic() + self._busy_timeout_s
+        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)

@@ -1,0 +1,165 @@
+"""Messages that nobody could handle: buried with their cause, listed, and replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS
+from shared.ports import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from shared.errors import PlumblineError
+    from shared.ports import Bus, Delivery
+
+RAW: Final = "raw"
+"""The one field of a payload that stands for a message which is no JSON object: its text."""
+GIVEN_UP: Final = "attempts_exhausted"
+"""The cause of what no handler buried: the bus gave up on it."""
+_CAUSE: Final = "cause"
+_DETAIL: Final = "detail"
+_DETAIL_BYTES: Final = 900
+_PAGE: Final = 100
+_OURS: Final = frozenset({_CAUSE, _DETAIL, DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS})
+
+
+def dead_letter(
+    bus: Bus,
+    payload: dict[str, Any],
+    cause: PlumblineError,
+    *,
+    topic: str = CHAIN_LOGS_DEAD,
+    source: str = CHAIN_LOGS,
+) -> str:
+    """Bury what can never be handled, with its cause; returns the id of the dead letter.
+
+    ``payload`` is a whole message as topic ``source`` takes it (one poison log of a batch: the batch with
+    that log alone), or ``{"raw": text}`` for a message that is no JSON object.
+    """
+    attributes = {
+        _CAUSE: cause.code,
+        _DETAIL: str(cause).encode(errors="replace")[:_DETAIL_BYTES].decode(errors="ignore"),
+        DEAD_LETTER_SOURCE: source,
+    }
+    return bus.publish(topic, [Message(orjson.dumps(payload), attributes)])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A buried message: ``cause`` an error code, ``payload`` the message (``{"raw": text}`` if no JSON)."""
+
+    message_id: str
+    cause: str
+    detail: str
+    published_at: datetime
+    payload: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Replayed:
+    """Ids of dead letters published again, and of those asked for that were not found."""
+
+    replayed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+class DeadLetters:
+    """Looks at the dead letters of one subscription and sends them on their way again."""
+
+    def __init__(self, bus: Bus, subscription: str = CHAIN_LOGS_DEAD) -> None:
+        self._bus = bus
+        self._subscription = subscription
+
+    def list(self, limit: int) -> Sequence[DeadLetter]:
+        """Return up to ``limit`` dead letters, oldest first, and leave them where they are."""
+        held: dict[str, Delivery] = {}
+        try:
+            self._take(held, limit=limit)
+            return sorted((_opened(each) for each in held.values()), key=lambda letter: letter.published_at)
+        finally:
+            self._hand_back(held)
+
+    def replay(self, message_ids: Collection[str] | None = None) -> Replayed:
+        """Publish these dead letters (all if None) to the topics they came from, then take them off.
+
+        A replay that is cut off between the two leaves letters to be replayed twice: handlers are
+        idempotent. All are gathered before the first is sent, so what fails again and comes back as a new
+        dead letter while this runs is not sent round in circles.
+        """
+        wanted = None if message_ids is None else set(message_ids)
+        done = Replayed()
+        held: dict[str, Delivery] = {}
+        try:
+            self._take(held, wanted=wanted)
+            chosen = [each for each in held.values() if wanted is None or each.message_id in wanted]
+            for first in range(0, len(chosen), _PAGE):
+                page = chosen[first : first + _PAGE]
+                self._send(page)
+                for each in page:
+                    del held[each.message_id]
+                    done.replayed.append(each.message_id)
+        finally:
+            self._hand_back(held)
+        done.missing = sorted((wanted or set()) - set(done.replayed))
+        return done
+
+    def _take(
+        self, held: dict[str, Delivery], *, limit: int | None = None, wanted: set[str] | None = None
+    ) -> None:
+        """Lease into ``held`` until it has ``limit``, or all that is wanted, or there is no more."""
+        while (limit is None or len(held) < limit) and (wanted is None or not wanted <= held.keys()):
+            page = self._bus.pull(
+                self._subscription, _PAGE if limit is None else min(_PAGE, limit - len(held))
+            )
+            known = len(held)
+            held.update((each.message_id, each) for each in page)
+            if len(held) == known:
+                return
+
+    def _send(self, page: Sequence[Delivery]) -> None:
+        originals = sorted((_original(each.message) for each in page), key=lambda pair: pair[0])
+        for topic, pairs in groupby(originals, key=lambda pair: pair[0]):
+            self._bus.publish(topic, [message for _, message in pairs])
+        self._bus.ack(self._subscription, [each.ack_id for each in page])
+
+    def _hand_back(self, held: dict[str, Delivery]) -> None:
+        if held:
+            self._bus.release(self._subscription, [each.ack_id for each in held.values()])
+
+
+def _opened(delivery: Delivery) -> DeadLetter:
+    attributes = delivery.message.attributes
+    given_up = f"delivered {attributes.get(DELIVERY_ATTEMPTS) or 'too many'} times without success"
+    return DeadLetter(
+        message_id=delivery.message_id,
+        cause=attributes.get(_CAUSE, GIVEN_UP),
+        detail=attributes.get(_DETAIL, given_up),
+        published_at=delivery.published_at,
+        payload=_payload(delivery.message.data),
+    )
+
+
+def _payload(data: bytes) -> dict[str, Any]:
+    try:
+        payload = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        payload = None
+    return payload if isinstance(payload, dict) else {RAW: data.decode("utf-8", "backslashreplace")}
+
+
+def _original(message: Message) -> tuple[str, Message]:
+    """Return the topic to publish to, and the message as it was before it was buried."""
+    topic = message.attributes.get(DEAD_LETTER_SOURCE, CHAIN_LOGS)
+    data = message.data
+    if _CAUSE in message.attributes:
+        payload = _payload(data)
+        if payload.keys() == {RAW}:
+            data = str(payload[RAW]).encode()
+    kept = {key: value for key, value in message.attributes.items() if key not in _OURS}
+    return topic, Message(data, kept)
