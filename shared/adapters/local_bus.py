@@ -56,7 +56,8 @@ UPDATE bus_deliveries SET attempt = attempt - 1, lease = lease + 1,
 WHERE subscription = ? AND message_id = ? AND lease = ?
 """
 _FORGET: Final = """
-DELETE FROM bus_messages WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM bus_deliveries WHERE message_id = ?1)
+DELETE FROM bus_messages
+WHERE id = ? AND NOT EXISTS (SELECT 1 FROM bus_deliveries WHERE message_id = bus_messages.id)
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -156,11 +157,11 @@ class LocalBus:
         self, connection: sqlite3.Connection, topic: str, now_us: int, attributes: bytes, data: bytes
     ) -> int:
         """Store a message with a delivery for each subscription; without any, only its id is used up."""
-        message_id: int = connection.execute(
-            "INSERT INTO bus_messages (topic, published_us, attributes, data)"
-            " VALUES (?, ?, ?, ?) RETURNING id",
+        connection.execute(
+            "INSERT INTO bus_messages (topic, published_us, attributes, data) VALUES (?, ?, ?, ?)",
             (topic, now_us, attributes, data),
-        ).fetchone()[0]
+        )
+        message_id: int = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
         subscribers = self._topology.subscribers(topic)
         connection.executemany(
             "INSERT INTO bus_deliveries (subscription, message_id, due_us) VALUES (?, ?, ?)",
