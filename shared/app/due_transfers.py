@@ -44,7 +44,7 @@ class DueTransfers:
     ``open``). Past it a run takes those that changed in the database (``changed``) or on chain
     (``moved``) since the last one, those that hung crooked then (``suspect``), and a rotating
     ``share`` large enough that each is checked every ``rotation_runs`` runs. Closed ones are due once
-    after finality (``closed``), then by rotation (``closed_share``). ``mapped``: hashes that the
+    after finality (``closed``), from then on by rotation (``closed_share``). ``mapped``: hashes that the
     application mapped and nobody projected. ``unplaced``: open, but on no contract yet.
     """
 
@@ -86,7 +86,7 @@ class DueTransfers:
     def phases(self) -> list[str]:
         """Return the phases of this run, in order."""
         first = ["suspect", "changed", "moved", "share"] if self.tiered else ["open"]
-        return [*first, "unplaced", "mapped", "closed", "closed_share"]
+        return [*first, "unplaced", "mapped", "closed_share", "closed"]
 
     def page(self, phase: str, after: After) -> Page:
         """Return the next page of a phase."""
@@ -122,7 +122,11 @@ class DueTransfers:
     def _closed_share(self, after: After) -> Page:
         where = (("contractKey", self._spec.key), ("open", False))
         budget = math.ceil(self._documents.count(STATES, where) / self._rotation_runs)
-        return self._rotating("closedShareAfter", after, budget, is_open=False)
+        page = self._rotating("closedShareAfter", after, budget, is_open=False)
+        # Those that phase ``closed`` has yet to come to are left to it.
+        through = self._cursor.get("closedAfter", [-1, ""])
+        due = [c for c in page.candidates if c.state and [c.state["lastBlock"], c.rollover_id] <= through]
+        return Page(due, page.after)
 
     def _rotating(self, name: str, after: After, budget: int, *, is_open: bool) -> Page:
         """Go on where the last run stopped, as far as the budget, then start over in the next run."""

@@ -193,7 +193,8 @@ def _document(
         "status": status,
         "open": status not in CLOSED and joined_to is None,
         "contractState": int(state_reached(set(chain))),
-        "contractKey": owner,
+        # What was joined to another transfer is checked as that one.
+        "contractKey": None if joined_to else owner,
         "transferHash": known_hash or _hash_of(rollover_id),
         "conflicts": sorted(keys[1:]),
         "orphan": bool(chain) and not started and not _is_hash(rollover_id),
