@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSubEmulato
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """One bus of each kind, empty."""
     if request.param == "pubsub":
-        yield from _pubsub_bench(request.getfixturevalue("emulator"), tmp_path.name)
+        yield from _pubsub_bench(request.getfixturevalue("emulator"))
         return
     clock = FakeClock()
     bus: Bus = (
@@ -87,11 +88,15 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bus.close()
 
 
-def _pubsub_bench(emulator: PubSubEmulator, name: str) -> Iterator[Bench]:
+def _fresh_project() -> str:
+    """Name a project that nobody has used, on an emulator that may have run for days."""
+    return f"p-{uuid.uuid4().hex[:20]}"
+
+
+def _pubsub_bench(emulator: PubSubEmulator) -> Iterator[Bench]:
     from shared.adapters.pubsub import PubSubBus  # noqa: PLC0415 - heavy, and only this bench needs it
 
-    project = "p-" + "".join(c if c.isalnum() else "-" for c in name).lower()[:28]
-    bus = PubSubBus(project, TOPOLOGY, emulator_host=emulator.host, pull_wait_s=0.5)
+    bus = PubSubBus(_fresh_project(), TOPOLOGY, emulator_host=emulator.host, pull_wait_s=0.5)
     bus.ensure_topology()
 
     def expire(subscription: str, held: list[Delivery]) -> None:
@@ -423,7 +428,7 @@ class TestPubSub:
         """A project that was never laid out answers NotFound, not an empty subscription."""
         from shared.adapters.pubsub import PubSubBus  # noqa: PLC0415
 
-        bus = PubSubBus("nothing-here", TOPOLOGY, emulator_host=emulator.host)
+        bus = PubSubBus(_fresh_project(), TOPOLOGY, emulator_host=emulator.host)
         with pytest.raises(NotFound):
             bus.publish("jobs", [Message(b"x")])
         with pytest.raises(NotFound):
@@ -444,7 +449,7 @@ class TestPubSub:
         """What is there already is left as it is, with the messages in it."""
         from shared.adapters.pubsub import PubSubBus  # noqa: PLC0415
 
-        bus = PubSubBus("laid-out-twice", TOPOLOGY, emulator_host=emulator.host)
+        bus = PubSubBus(_fresh_project(), TOPOLOGY, emulator_host=emulator.host)
         bus.ensure_topology()
         bus.publish("jobs", [Message(b"x")])
         bus.ensure_topology()
@@ -455,7 +460,7 @@ class TestPubSub:
         """Twelve megabytes and more than a thousand messages are split; every message has its id."""
         from shared.adapters.pubsub import PubSubBus  # noqa: PLC0415
 
-        bus = PubSubBus("many-requests", TOPOLOGY, emulator_host=emulator.host)
+        bus = PubSubBus(_fresh_project(), TOPOLOGY, emulator_host=emulator.host)
         bus.ensure_topology()
         messages = [Message(b"z" * 4_000_000)] * 3 + [Message(str(i).encode()) for i in range(1001)]
         ids = bus.publish("jobs", messages)
