@@ -1,0 +1,1 @@
+"""Benchmarks: each prints ratios against a baseline in the same run, and is run as a module."""
