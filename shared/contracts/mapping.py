@@ -2,74 +2,72 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from shared.domain.abi import compile_event, signature
+from shared.domain.abi_types import Elementary, Tuple
 from shared.domain.contract import LogRule
 from shared.domain.lifecycle import STEPS
-from shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from shared.contracts.abi_file import AbiFile
     from shared.contracts.table import Table
     from shared.domain.abi import EventDecoder
 
 Path = tuple[str, ...]
 
 
-def compile_rules(
-    table: Table, abi: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, LogRule], frozenset[str]]:
+def compile_rules(table: Table, abi: AbiFile) -> tuple[dict[str, LogRule], frozenset[str]]:
     """Return the rule of each mapped event by its first topic, and the topics of all other events.
 
     ConfigError names the ``[[logs]]`` entry and the key: an event that the ABI lacks, an argument that it
-    does not have, a step or field that the lifecycle lacks or that is not mapped.
+    does not have, a step or field that the lifecycle lacks or that is not mapped. Every step must be
+    mapped, or be listed in ``without``.
     """
-    events = [entry for entry in abi if entry.get("type") == "event"]
     rules: dict[str, LogRule] = {}
     for entry in table.tables("logs"):
-        rule = _rule(entry, events)
+        rule = _rule(entry, abi)
         if rule.decoder.topic0 in rules:
             raise entry.error("event", f"{rule.decoder.signature} is mapped twice")
         rules[rule.decoder.topic0] = rule
-    if not rules:
-        raise table.error("logs", "no [[logs]] entry: no log would mean anything")
-    missing = set(STEPS) - {step for rule in rules.values() for step in rule.targets}
-    if missing:
-        raise table.error("logs", f"no event is mapped to {', '.join(sorted(missing))}")
-    others = {compile_event(e).topic0 for e in events if not e.get("anonymous") and _is_named(e)} - set(rules)
+    mapped = {step for rule in rules.values() for step in rule.targets}
+    without = table.texts("without")
+    for step in without:
+        if step not in STEPS:
+            raise table.error("without", f"{step!r} is no lifecycle step", step, STEPS)
+        if step in mapped:
+            raise table.error("without", f"step {step} is mapped to an event")
+    missing = [step for step in STEPS if step not in mapped and step not in without]
+    if missing or not rules:
+        trouble = f"no [[logs]] entry means {', '.join(missing or STEPS)}"
+        raise table.error("logs", f'{trouble}: add one, or say without = ["{(missing or [""])[0]}"]')
+    others = {abi.compiled(entry).topic0 for entry in abi.events} - set(rules)
     return rules, frozenset(others)
 
 
-def _is_named(entry: Mapping[str, Any]) -> bool:
-    return all(argument.get("name") for argument in entry.get("inputs", ()))
-
-
-def _rule(entry: Table, events: Sequence[Mapping[str, Any]]) -> LogRule:
-    name = entry.text("event")
-    found = [event for event in events if name in (event["name"], signature(event))]
-    if len(found) != 1:
-        trouble = "is no event of the ABI" if not found else "is overloaded: give its whole signature"
-        raise entry.error("event", f"{name!r} {trouble}", name, [str(event["name"]) for event in events])
-    try:
-        decoder = compile_event(found[0])
-    except ConfigError as error:
-        raise entry.error("event", str(error)) from error
-    paths = _paths(found[0].get("inputs", ()))
+def _rule(entry: Table, abi: AbiFile) -> LogRule:
+    decoder = abi.event(entry, "event")
     transfer = _argument(entry, "transfer", decoder)
+    if not _is_hash(decoder, transfer):
+        raise entry.error("transfer", f"argument {transfer} of {decoder.name} is not bytes32")
     step, by, steps = _steps(entry, decoder)
     given = _flat(entry.table("arguments"))
-    fields = {}
-    for target in {step} if step else set(steps.values()):
-        fields[target] = _fields(entry, target, given, paths)
-    spare = set(given) - {field for target in fields for field in STEPS[target].fields}
-    if spare:
-        field = min(spare)
-        known = sorted({name for target in fields for name in STEPS[target].fields})
-        raise entry.error(f"arguments.{field}", "is no field of the step", field, known)
+    sources = dict(_sources(decoder))
+    targets = [step] if step else list(dict.fromkeys(steps.values()))
+    fields = {target: _fields(entry, target, given, sources) for target in targets}
+    known = {name for target in targets for name in STEPS[target].fields}
+    for field in given:
+        if field not in known:
+            raise entry.error(f"arguments.{field}", "is no field of the step", field, known)
     entry.nothing_else()
     return LogRule(decoder, transfer, step, by, steps, fields)
+
+
+def _is_hash(decoder: EventDecoder, name: str) -> bool:
+    kind = next(part.type for part in decoder.arguments.parts if part.name == name)
+    # The topic of an indexed string is its keccak, which is what the hash of a transfer id is.
+    return kind.spelling == "bytes32" or (kind.spelling == "string" and name in decoder.indexed)
 
 
 def _steps(entry: Table, decoder: EventDecoder) -> tuple[str | None, str | None, dict[str, str]]:
@@ -80,6 +78,12 @@ def _steps(entry: Table, decoder: EventDecoder) -> tuple[str | None, str | None,
     table = entry.table("step_by")
     by = _argument(table, "argument", decoder)
     steps = {key: _known_step(table, key) for key in table.keys() if key != "argument"}  # noqa: SIM118
+    if not steps:
+        raise table.error("argument", f"no value of {by} means a step")
+    kind = next(part.type for part in decoder.arguments.parts if part.name == by)
+    wrong = [key for key in steps if key not in ("true", "false")] if kind.spelling == "bool" else []
+    if wrong:
+        raise table.error(wrong[0], f"{by} is a bool, true or false", wrong[0], ("true", "false"))
     return None, by, steps
 
 
@@ -92,40 +96,52 @@ def _known_step(table: Table, key: str) -> str:
 
 def _argument(table: Table, key: str, decoder: EventDecoder) -> str:
     name = table.text(key)
-    if name not in decoder.arguments:
-        raise table.error(key, f"{decoder.name} has no argument {name!r}", name, decoder.arguments)
+    known = [part.name for part in decoder.arguments.parts]
+    if name not in known:
+        raise table.error(key, f"{decoder.signature} has no argument {name!r}", name, known)
     return name
 
 
-def _fields(entry: Table, step: str, given: Mapping[str, str], paths: set[str]) -> list[tuple[Path, Path]]:
+def _fields(
+    entry: Table, step: str, given: Mapping[str, str], sources: Mapping[str, str | None]
+) -> list[tuple[Path, Path]]:
     fields = []
     for field in STEPS[step].fields:
-        source = given.get(field)
+        source, key = given.get(field), f"arguments.{field}"
         if source is None:
-            raise entry.error(f"arguments.{field}", f"is missing: step {step} needs it", field, given)
-        if source not in paths:
-            raise entry.error(f"arguments.{field}", f"the event has no argument {source!r}", source, paths)
+            unknown = [name for name in given if name not in STEPS[step].fields]
+            raise entry.missing(key, f"is missing: step {step} needs it", field, unknown)
+        if source not in sources:
+            raise entry.error(key, f"the event has no argument {source!r}", source, sources)
+        if trouble := sources[source]:
+            raise entry.error(key, f"argument {source!r} {trouble}")
         fields.append((tuple(field.split(".")), tuple(source.split("."))))
     return fields
+
+
+def _sources(decoder: EventDecoder) -> Iterator[tuple[str, str | None]]:
+    """Yield the path of every argument and part, with the reason why it cannot be a field, if any."""
+    for part in decoder.arguments.parts:
+        if part.name in decoder.indexed:
+            whole = isinstance(part.type, Elementary) and not part.type.dynamic
+            yield part.name, None if whole else "is indexed: the log keeps its hash only"
+        else:
+            yield from _parts(part.type, part.name)
+
+
+def _parts(kind: object, path: str) -> Iterator[tuple[str, str | None]]:
+    yield path, None if isinstance(kind, Elementary) else "has parts: name one of them"
+    if isinstance(kind, Tuple):
+        for part in kind.parts:
+            yield from _parts(part.type, f"{path}.{part.name}")
 
 
 def _flat(table: Table, prefix: str = "") -> dict[str, str]:
     """Return ``{"fundSources.gross": "…"}`` from nested tables."""
     flat: dict[str, str] = {}
     for key in table.keys():  # noqa: SIM118 - a Table is no dict
-        value = table.raw(key)
-        if isinstance(value, dict):
+        if table.is_table(key):
             flat.update(_flat(table.table(key), f"{prefix}{key}."))
         else:
             flat[prefix + key] = table.text(key)
     return flat
-
-
-def _paths(inputs: Sequence[Mapping[str, Any]], prefix: str = "") -> set[str]:
-    paths = set()
-    for argument in inputs:
-        name = prefix + str(argument.get("name", ""))
-        paths.add(name)
-        if argument["type"] == "tuple" and not argument.get("indexed"):
-            paths |= _paths(argument["components"], name + ".")
-    return paths

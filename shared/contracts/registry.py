@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
-
+from shared.contracts.abi_file import AbiFile
 from shared.contracts.mapping import compile_rules
 from shared.contracts.table import Table
-from shared.domain.abi import compile_function, signature
 from shared.domain.contract import ContractSpec, Finality, Levels, Reads, Registry
 from shared.domain.hashing import keccak_256
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from shared.domain.abi import FunctionCodec
 
-    from shared.domain.abi import Function
-
-_ADDRESS: Final = re.compile(r"^0x[0-9a-fA-F]{40}$")
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _TAGS: Final = ("finalized", "safe", "latest")
+_MOST_DECIMALS: Final = 255
 
 
 def load_registry(path: str | Path) -> Registry:
@@ -31,63 +28,50 @@ def load_registry(path: str | Path) -> Registry:
     files = sorted(place.glob("*.toml")) if place.is_dir() else [place]
     if not files:
         raise ConfigError(f"no contract file (*.toml) in {place}")
-    contracts = [_contract(file) for file in files]
+    contracts = [load_contract(file) for file in files]
     seen: dict[str, Path] = {}
     for spec, file in zip(contracts, files, strict=True):
         if spec.key in seen:
-            raise ConfigError(f"{file}: {spec.key} stands in {seen[spec.key]} already")
+            raise ConfigError(
+                f"{file}: address: {spec.address} on chain {spec.chain_id} stands in {seen[spec.key]} already"
+            )
         seen[spec.key] = file
     return Registry(contracts)
 
 
-def _contract(file: Path) -> ContractSpec:
+def load_contract(file: Path) -> ContractSpec:
+    """Load one contract file; ConfigError names the file and the key, or the line that is not TOML."""
     try:
         table = Table(str(file), tomllib.loads(file.read_text("utf-8")))
     except OSError as error:
         raise ConfigError(f"contract file {file} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
-    abi = _abi(file, table)
+    table.has("logs")  # so that a misspelt key finds it among the known ones
+    name, version = table.text("name"), table.text("version")
+    abi = AbiFile(file.parent, table)
+    chain_id, address = table.number("chain_id", 1), _address(table)
+    deployment_block = table.number("deployment_block")
+    decimals = table.number("token_decimals", 0, _MOST_DECIMALS)
+    finality, levels = _finality(table), _levels(table.table("levels"))
+    reads, references = _reads(table.table("reads"), abi), _references(table, abi)
     rules, unmapped = compile_rules(table, abi)
-    levels = table.table("levels")
-    spec = ContractSpec(
-        name=table.text("name"),
-        version=table.text("version"),
-        chain_id=table.number("chain_id", 1),
-        address=_address(table),
-        deployment_block=table.number("deployment_block"),
-        finality=_finality(table.table("finality")),
-        token_decimals=table.number("token_decimals"),
-        levels=Levels(
-            _level_names(levels.table("names")),
-            levels.text("collection", "custodians"),
-            levels.text("address_field", "walletAddress"),
-            levels.text("level_field", "level"),
-        ),
+    table.nothing_else()
+    return ContractSpec(
+        name=name,
+        version=version,
+        chain_id=chain_id,
+        address=address,
+        deployment_block=deployment_block,
+        finality=finality,
+        token_decimals=decimals,
+        levels=levels,
         rules=rules,
         unmapped=unmapped,
-        reads=_reads(table.table("reads"), abi),
-        references=[
-            (_function(entry, "function", abi), entry.text("argument")) for entry in table.tables("reference")
-        ],
-        abi=abi,
+        reads=reads,
+        references=references,
+        abi=abi.entries,
     )
-    table.nothing_else()
-    return spec
-
-
-def _abi(file: Path, table: Table) -> Sequence[Mapping[str, Any]]:
-    path = file.parent / table.text("abi")
-    try:
-        content = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise table.error("abi", f"{path} cannot be read: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
-        raise table.error("abi", f"{path} is not JSON: {error}") from error
-    abi = content.get("abi") if isinstance(content, dict) else content
-    if not isinstance(abi, list) or not all(isinstance(entry, dict) for entry in abi):
-        raise table.error("abi", f"{path} is neither a list of ABI entries nor an artefact with one")
-    return abi
 
 
 def checksummed(address: str) -> str:
@@ -102,41 +86,66 @@ def checksummed(address: str) -> str:
 
 def _address(table: Table) -> str:
     address = table.text("address")
-    if not _ADDRESS.match(address):
+    if not _ADDRESS.fullmatch(address):
         raise table.error("address", f"{address!r} is not 0x and 40 hex digits")
     if address not in (address.lower(), checksummed(address)):
         raise table.error("address", f"{address} has a wrong checksum: {checksummed(address)} would be right")
     return address.lower()
 
 
-def _finality(table: Table) -> Finality:
-    tag, depth = table.text("tag", ""), table.number("depth", 0, default=-1)
+def _finality(whole: Table) -> Finality:
+    table = whole.table("finality")
+    if table.has("tag") == table.has("depth"):
+        raise table.error("tag", f"give either a tag ({', '.join(_TAGS)}) or a depth in blocks")
+    if table.has("depth"):
+        table.nothing_else()
+        return Finality(depth=table.number("depth"))
+    tag = table.text("tag")
     table.nothing_else()
-    if bool(tag) == (depth >= 0):
-        raise table.error("tag", "give either a tag (finalized, safe, latest) or a depth in blocks")
-    if tag and tag not in _TAGS:
-        raise table.error("tag", f"{tag!r} is none of {', '.join(_TAGS)}")
-    return Finality(tag=tag) if tag else Finality(depth=depth)
+    if tag not in _TAGS:
+        raise table.error("tag", f"{tag!r} is no tag", tag, _TAGS)
+    return Finality(tag=tag)
 
 
-def _level_names(table: Table) -> dict[int, str]:
-    return {table.as_number(key): table.text(key) for key in table.keys()}  # noqa: SIM118 - a Table is no dict
+def _levels(table: Table) -> Levels:
+    levels = Levels(
+        table.table("names").number_keys(),
+        table.text("collection", "custodians"),
+        table.text("address_field", "walletAddress"),
+        table.text("level_field", "level"),
+    )
+    table.nothing_else()
+    return levels
 
 
-def _reads(table: Table, abi: Sequence[Mapping[str, Any]]) -> Reads:
-    optional = {name: _function(table, name, abi) for name in ("tokenised", "level") if table.has(name)}
-    reads = Reads(_function(table, "state", abi), **optional)
+def _reads(table: Table, abi: AbiFile) -> Reads:
+    reads = Reads(
+        _read(table, "state", abi, "bytes32", ("uint", "int")),
+        _read(table, "tokenised", abi, "bytes32", ("bool",)) if table.has("tokenised") else None,
+        _read(table, "level", abi, "address", ("uint", "int")) if table.has("level") else None,
+    )
     table.nothing_else()
     return reads
 
 
-def _function(table: Table, key: str, abi: Sequence[Mapping[str, Any]]) -> Function:
-    name = table.text(key)
-    named = [
-        e for e in abi if e.get("type") == "function" and name in (e["name"], compile_function(e).signature)
-    ]
-    if len(named) != 1:
-        known = [str(entry["name"]) for entry in abi if entry.get("type") == "function"]
-        trouble = "is no function of the ABI" if not named else "is overloaded: give its whole signature"
-        raise table.error(key, f"{name!r} {trouble}", name, known)
-    return compile_function(named[0])
+def _read(table: Table, key: str, abi: AbiFile, takes: str, gives: tuple[str, ...]) -> FunctionCodec:
+    function = abi.function(table, key)
+    result = function.outputs.parts[0].type.spelling.rstrip("0123456789") if function.outputs.parts else ""
+    if function.inputs.spelling != f"({takes})" or result not in gives:
+        shape = f"{function.signature} → {function.outputs.spelling}"
+        raise table.error(key, f"{shape} is not a function ({takes}) → ({' or '.join(gives)})")
+    return function
+
+
+def _references(table: Table, abi: AbiFile) -> list[tuple[FunctionCodec, str]]:
+    references = []
+    for entry in table.tables("reference"):
+        function, name = abi.function(entry, "function"), entry.text("argument")
+        kinds = {part.name: part.type.spelling for part in function.inputs.parts}
+        if name not in kinds:
+            raise entry.error("argument", f"{function.signature} has no argument {name!r}", name, kinds)
+        if kinds[name] != "string":
+            raise entry.error("argument", f"{name} of {function.signature} is {kinds[name]}, not string")
+        entry.nothing_else()
+        references.append((function, name))
+    return references

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.lifecycle import STEPS, ContractState
-from shared.errors import UndecodableLog
+from shared.errors import InvalidInput, UndecodableLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.domain.abi import EventDecoder, Function
-
-_HASH_LENGTH: Final = 66
+    from shared.domain.abi import EventDecoder, FunctionCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +27,15 @@ class Levels:
     """Where the application keeps custodians, and what the contract's level numbers are called there."""
 
     names: Mapping[int, str]
-    collection: str = "custodians"
-    address_field: str = "walletAddress"
-    level_field: str = "level"
+    collection: str
+    address_field: str
+    level_field: str
 
     def same(self, stored: object, actual: int) -> bool:
         """Say whether what the database has, a number or a name, means the contract's level."""
-        return stored == actual or stored == self.names.get(actual) or stored == str(actual)
+        if isinstance(stored, str):
+            return stored in (str(actual), self.names.get(actual))
+        return stored == actual and not isinstance(stored, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,6 @@ class LogRule:
             step = self.steps.get(key)
             if step is None:
                 raise UndecodableLog(f"argument {self.by} of {self.decoder.name} is {key}: no step for it")
-        transfer_hash = arguments[self.transfer]
-        if not isinstance(transfer_hash, str) or len(transfer_hash) != _HASH_LENGTH:
-            raise UndecodableLog(f"argument {self.transfer} of {self.decoder.name} is no 32-byte hash")
         values: dict[str, Any] = dict(STEPS[step].constants)
         for target, source in self.fields[step]:
             value: Any = arguments
@@ -88,16 +85,16 @@ class LogRule:
             for name in target[:-1]:
                 place = place.setdefault(name, {})
             place[target[-1]] = value
-        return DecodedLog(step, transfer_hash, values)
+        return DecodedLog(step, arguments[self.transfer], values)
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
     """The functions by which the contract is asked; those it does not have are None."""
 
-    state: Function
-    tokenised: Function | None = None
-    level: Function | None = None
+    state: FunctionCodec
+    tokenised: FunctionCodec | None = None
+    level: FunctionCodec | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,8 @@ class ContractSpec:
     rules: Mapping[str, LogRule]
     unmapped: frozenset[str]
     reads: Reads
-    references: Sequence[tuple[Function, str]]
-    abi: Sequence[Mapping[str, Any]]
+    references: Sequence[tuple[FunctionCodec, str]]
+    abi: Sequence[Mapping[str, Any]] = field(repr=False)
 
     @property
     def key(self) -> str:
@@ -131,10 +128,11 @@ class ContractSpec:
         topics = log.get("topics")
         if not isinstance(topics, list) or not topics or not all(isinstance(t, str) for t in topics):
             raise UndecodableLog(f"log field topics is not a list of hex strings: {topics!r}")
-        rule = self.rules.get(topics[0])
+        topic = topics[0].lower()
+        rule = self.rules.get(topic)
         if rule is not None:
             return rule.read(topics, log.get("data", "0x"))
-        if topics[0] in self.unmapped:
+        if topic in self.unmapped:
             return None
         raise UndecodableLog(f"topic {topics[0]} is no event of {self.name} {self.version}")
 
@@ -146,43 +144,49 @@ class ContractSpec:
     def transfer_topic(self) -> bool:
         """Say whether every mapped event has the transfer hash as its first indexed argument."""
         return all(
-            bool(rule.decoder.indexed) and rule.decoder.indexed[0][0] == rule.transfer
+            bool(rule.decoder.indexed) and rule.decoder.indexed[0] == rule.transfer
             for rule in self.rules.values()
         )
 
     def state_call(self, transfer_hash: str) -> bytes:
         """Return the calldata that asks for a transfer's state."""
-        return self.reads.state.call(transfer_hash)
+        return self.reads.state.encode((transfer_hash,))
 
     def read_state(self, data: bytes) -> ContractState:
-        """Return the state; UndecodableLog for a number that the lifecycle does not have."""
-        number = int(self.reads.state.result(data)[0])
+        """Return the state; UndecodableLog for no answer, or a number that the lifecycle does not have."""
+        number = int(self.reads.state.decode_result(data)[0])
         try:
             return ContractState(number)
         except ValueError as error:
-            raise UndecodableLog(f"{self.name} answers state {number}, which the lifecycle lacks") from error
+            raise UndecodableLog(f"{self.key} answers state {number}, which the lifecycle lacks") from error
 
     def tokenised_call(self, transfer_hash: str) -> bytes | None:
         """Return the calldata that asks whether both custodians tokenise; None if it cannot be asked."""
-        return None if self.reads.tokenised is None else self.reads.tokenised.call(transfer_hash)
+        return None if self.reads.tokenised is None else self.reads.tokenised.encode((transfer_hash,))
 
     def read_tokenised(self, data: bytes) -> bool:
         """Return whether both custodians tokenise."""
-        return self.reads.tokenised is not None and bool(self.reads.tokenised.result(data)[0])
+        return self.reads.tokenised is not None and bool(self.reads.tokenised.decode_result(data)[0])
 
     def level_call(self, custodian: str) -> bytes | None:
-        """Return the calldata that asks for a custodian's level; None if it cannot be asked."""
-        return None if self.reads.level is None else self.reads.level.call(custodian.lower())
+        """Return the calldata that asks for a custodian's level; None if it cannot be asked.
+
+        That is so where the contract has no such function, or ``custodian`` is not an address.
+        """
+        try:
+            return None if self.reads.level is None else self.reads.level.encode((custodian.lower(),))
+        except InvalidInput:
+            return None
 
     def read_level(self, data: bytes) -> int | None:
         """Return a custodian's level."""
-        return None if self.reads.level is None else int(self.reads.level.result(data)[0])
+        return None if self.reads.level is None else int(self.reads.level.decode_result(data)[0])
 
     def sender_reference(self, calldata: bytes) -> str | None:
         """Return the reference that a call of one of the configured functions carries."""
         for function, argument in self.references:
-            arguments = function.arguments(calldata)
-            if arguments is not None and isinstance(arguments.get(argument), str):
+            arguments = function.decode_call(calldata)
+            if arguments is not None:
                 return str(arguments[argument])
         return None
 
