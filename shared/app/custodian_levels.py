@@ -21,6 +21,7 @@ def differing_levels(
 ) -> Iterator[Document]:
     """Yield each custodian whose stored level is not what the contract says at the pinned block.
 
+    ``contract`` is None where it cannot be asked (what is stored is no address) or does not answer.
     Where custodians are kept, and what the numbers are called, the registry file says; a custodian
     without an address or a level is not on chain and is passed over.
     """
@@ -35,11 +36,16 @@ def differing_levels(
             for key, custodian in page
             if custodian.get(levels.address_field) and custodian.get(levels.level_field) is not None
         ]
-        calls = [Call(spec.address, spec.level_call(address) or b"") for _, address, _ in known]
-        answers = chain.call_many(calls, pin.hash)
-        for (key, address, stored), answer in zip(known, answers, strict=True):
-            actual = spec.read_level(answer.data) if answer.ok else None
-            if actual is not None and not levels.same(stored, actual):
+        asked = [(entry, call) for entry in known if (call := spec.level_call(entry[1])) is not None]
+        answers = chain.call_many([Call(spec.address, call) for _, call in asked], pin.hash)
+        told = {
+            entry[0]: spec.read_level(answer.data)
+            for (entry, _), answer in zip(asked, answers, strict=True)
+            if answer.ok
+        }
+        for key, address, stored in known:
+            actual = told.get(key)
+            if actual is None or not levels.same(stored, actual):
                 yield {"custodianId": key, "address": address, "database": stored, "contract": actual}
         if len(page) < _PAGE:
             return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared.domain.comparison import STRAIGHT, Comparison, compare, supporting_ids
 from shared.domain.events import EVENTS
-from shared.errors import ChainUnavailable
+from shared.errors import ChainUnavailable, UndecodableLog
 from shared.ports import Call
 
 if TYPE_CHECKING:
@@ -82,11 +82,17 @@ class PageCheck:
             if not state_answer.ok:
                 result.errors.append(f"{candidate.rollover_id}: the contract refused to tell its state")
                 continue
+            try:
+                contract_state = self._spec.read_state(state_answer.data)
+                tokenised = (
+                    token_answer is not None
+                    and token_answer.ok
+                    and self._spec.read_tokenised(token_answer.data)
+                )
+            except UndecodableLog as error:
+                result.errors.append(f"{candidate.rollover_id}: {error}")
+                continue
             result.checked += 1
-            contract_state = self._spec.read_state(state_answer.data)
-            tokenised = (
-                token_answer is not None and token_answer.ok and self._spec.read_tokenised(token_answer.data)
-            )
             comparison = compare(
                 candidate.state, contract_state, self.pin.number, tokenised=tokenised, stored=stored
             )
