@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FollowChain", "FollowSettings", "Progress", "StopSignal"]
 
 _LOG: Final = logging.getLogger(__name__)
-_BY_HASH: Final = 4
-"""Up to so many blocks near the tip are asked for one by one by hash, which no reorg can mix up."""
+_BY_HASH_AT_ONCE: Final = 16
+"""Blocks above finality that one step reads, each by a request of its own, before the cursor moves."""
 
 
 class FollowChain:
@@ -121,7 +121,10 @@ class FollowChain:
         if head.number < cursor.number or (head.number == cursor.number and head.hash == cursor.hash):
             # A lower head is a node that lags: what it has not got yet was not taken back.
             return Progress(more=False, read_through=cursor.number, head=head.number), cursor
-        last = min(head.number, cursor.number + self._width.blocks)
+        final = head.number - self._settings.window
+        if cursor.number >= final:
+            return self._read(cursor, min(head.number, cursor.number + _BY_HASH_AT_ONCE), head)
+        last = min(final, cursor.number + self._width.blocks)
         try:
             return self._read(cursor, last, head)
         except RangeRefused:
@@ -132,50 +135,36 @@ class FollowChain:
     def _read(self, cursor: Cursor, last: int, head: Header) -> tuple[Progress, Cursor | None]:
         if last == cursor.number:
             return self._undo(cursor)
-        first = cursor.number + 1
-        headers = self._headers(first, last, head)
+        first, final = cursor.number + 1, head.number - self._settings.window
+        # A kill may have left blocks that were published and never counted as read.
+        published = [block for block in self._published if first <= block.number <= last]
+        every = range(first, last + 1) if first > final else (first, last)
+        headers = read_headers(self._chain, (*every, *(block.number for block in published)))
         if cursor.hash not in (None, headers[first].parent_hash):
             return self._undo(cursor)
-        orphans = dropped([block for block in self._published if block.number >= first], headers)
+        orphans = dropped(published, headers)
         if orphans:
             return self._take_back(cursor, cursor.number, orphans)
-        found = self._logs(first, last, head, headers)
-        return self._count_as_read(cursor, last, head, headers, found)
-
-    def _headers(self, first: int, last: int, head: Header) -> dict[int, Header]:
-        tail = range(max(first, head.number - self._settings.window), last + 1)
-        # A kill may have left blocks that were published and never counted as read.
-        published = (block.number for block in self._published if first <= block.number <= last)
-        return read_headers(self._chain, (first, last, *tail, *published))
-
-    def _logs(
-        self, first: int, last: int, head: Header, headers: Mapping[int, Header]
-    ) -> dict[Header, Sequence[RawLog]]:
-        if first > head.number - self._settings.window and last - first < _BY_HASH:
-            return logs_by_hash(self._chain, [headers[n] for n in range(first, last + 1)], self._addresses)
-        return logs_by_range(self._chain, first, last, self._addresses, headers)
+        if first > final:
+            # By hash no reorg, and no node that lags, can pass off less than the block has.
+            found = logs_by_hash(self._chain, [headers[number] for number in every], self._addresses)
+        else:
+            found = logs_by_range(self._chain, first, last, self._addresses, headers)
+            self._width.adapt(sum(map(len, found.values())), self._settings.max_logs)
+        moved = cursor.moved(
+            [headers[number] for number in every if number >= final or number == last], final
+        )
+        return self._count_as_read(moved, head, found)
 
     def _count_as_read(
-        self,
-        cursor: Cursor,
-        last: int,
-        head: Header,
-        headers: Mapping[int, Header],
-        found: Mapping[Header, Sequence[RawLog]],
+        self, moved: Cursor, head: Header, found: Mapping[Header, Sequence[RawLog]]
     ) -> tuple[Progress, Cursor]:
-        final = head.number - self._settings.window
-        count = self._publish_found(found, final) if found else 0
-        kept = sorted(number for number in headers if number >= final or number == last)
-        moved = cursor.moved((headers[number] for number in kept), final)
+        count = self._publish_found(found, head.number - self._settings.window) if found else 0
         settled = {block for block in self._published if block.number <= moved.window[0][0]}
         self._store.move(moved, settled)
         if settled:
             self._published = [block for block in self._published if block not in settled]
-        if count > self._settings.max_logs:
-            self._width.narrow(last - cursor.number)
-        else:
-            self._width.succeeded()
-        return Progress(last < head.number, last, head.number, published=count), moved
+        return Progress(moved.number < head.number, moved.number, head.number, published=count), moved
 
     def _publish_found(self, found: Mapping[Header, Sequence[RawLog]], final: int) -> int:
         by_hash = {header.hash: logs for header, logs in found.items()}

@@ -32,8 +32,11 @@ class RangeWidth:
         self._good = 0
         return True
 
-    def succeeded(self) -> None:
-        """Count a window that went well."""
+    def adapt(self, logs: int, most_logs: int) -> None:
+        """Count a window that went well and brought so many logs: too many is a reason to narrow."""
+        if logs > most_logs:
+            self.narrow(self.blocks)
+            return
         self._good += 1
         if self._good >= _WIDEN_AFTER:
             self.blocks = min(self.blocks * 2, self._widest)
@@ -45,6 +48,8 @@ def read_headers(chain: Chain, numbers: Iterable[int]) -> dict[int, Header]:
     Neighbours among them are linked: where they are not, the node has mixed two chains.
     """
     wanted = sorted(set(numbers))
+    if not wanted:
+        return {}
     headers: dict[int, Header] = {}
     for number, header in zip(wanted, chain.headers(wanted), strict=True):
         if header is None or header.number != number:
@@ -73,19 +78,15 @@ def logs_by_range(
 ) -> dict[Header, Sequence[RawLog]]:
     """Return the logs of each block of the range that has any.
 
-    ``headers`` were read before and hold the last block's. Raises RangeRefused, and ChainUnavailable
-    where a log is not of its height's block, or the last block changed while its logs were read: then
-    a block without logs may have got some.
+    For final blocks, of which ``headers`` are those known. Raises RangeRefused, and ChainUnavailable
+    where a log is not of its height's block.
     """
     logs = chain.logs(first, last, addresses)
     spelled = {log.get("blockNumber") for log in logs}
     unknown = {_height(chain, number) for number in spelled} - headers.keys()
     if unknown and not first <= min(unknown) <= max(unknown) <= last:
         raise ChainUnavailable(f"chain {chain.chain_id} gave logs outside of blocks {first} to {last}")
-    after = read_headers(chain, (*unknown, last))
-    if after[last].hash != headers[last].hash:
-        raise ChainUnavailable(f"chain {chain.chain_id} changed at block {last} while it was read")
-    return _grouped(chain, logs, {**headers, **after})
+    return _grouped(chain, logs, {**headers, **read_headers(chain, unknown)})
 
 
 def _grouped(
