@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS
+from shared.errors import NotFound
 from shared.ports import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
+    from shared.app.project_events import ProjectEvents
     from shared.errors import PlumblineError
     from shared.ports import Bus, Delivery
 
 RAW: Final = "raw"
 """The one field of a payload that stands for a message which is no JSON object: its text."""
+EVENTS_SOURCE: Final = "events"
+"""The source of a letter that ``project_events`` buried: replaying it projects its transfer again."""
 GIVEN_UP: Final = "attempts_exhausted"
 """The cause of what no handler buried: the bus gave up on it."""
 _CAUSE: Final = "cause"
@@ -72,8 +76,11 @@ class Replayed:
 class DeadLetters:
     """Looks at the dead letters of one subscription and sends them on their way again."""
 
-    def __init__(self, bus: Bus, subscription: str = CHAIN_LOGS_DEAD) -> None:
+    def __init__(
+        self, bus: Bus, subscription: str = CHAIN_LOGS_DEAD, *, projection: ProjectEvents | None = None
+    ) -> None:
         self._bus = bus
+        self._projection = projection
         self._subscription = subscription
 
     def list(self, limit: int) -> Sequence[DeadLetter]:
@@ -124,9 +131,19 @@ class DeadLetters:
 
     def _send(self, page: Sequence[Delivery]) -> None:
         originals = sorted((_original(each.message) for each in page), key=lambda pair: pair[0])
+        for topic, message in originals:
+            if topic == EVENTS_SOURCE:
+                self._project_again(message)
+        originals = [pair for pair in originals if pair[0] != EVENTS_SOURCE]
         for topic, pairs in groupby(originals, key=lambda pair: pair[0]):
             self._bus.publish(topic, [message for _, message in pairs])
         self._bus.ack(self._subscription, [each.ack_id for each in page])
+
+    def _project_again(self, message: Message) -> None:
+        rollover_id = _payload(message.data).get("rolloverId")
+        if self._projection is None or not isinstance(rollover_id, str):
+            raise NotFound("this letter names no transfer to project again")
+        self._projection.rebuild(rollover_id)
 
     def _hand_back(self, held: dict[str, Delivery]) -> None:
         if held:

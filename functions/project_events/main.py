@@ -1,0 +1,40 @@
+"""Firestore trigger → states: each event created is joined into the state of its transfer."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import functions_framework
+
+from shared.adapters.cloud_events import created_document
+from shared.app.deadletters import EVENTS_SOURCE, dead_letter
+from shared.bootstrap import plumbline
+from shared.errors import CorruptEvent, InvalidInput
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
+
+_LOG = logging.getLogger("plumbline.project_events")
+
+
+@functions_framework.cloud_event
+def project_events(event: CloudEvent) -> None:
+    """Project one event.
+
+    Returning acknowledges it. A retryable error is raised and the trigger comes again; an event that can
+    never count goes to the dead letters with its cause.
+    """
+    parts = plumbline()
+    document = {}
+    try:
+        document = created_document(event)
+        parts.project_events.project([document])
+    except (InvalidInput, CorruptEvent) as error:
+        payload = {
+            "subject": str(event.get("subject")),
+            "eventId": document.get("eventId"),
+            "rolloverId": document.get("rolloverId"),
+        }
+        dead_letter(parts.bus, payload, error, source=EVENTS_SOURCE)
+        _LOG.error("event not projected: %s", error, extra={"fields": payload})

@@ -1,0 +1,154 @@
+"""The one place that wires adapters to use cases, from Settings; each thing is made when first needed."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from shared import logging as log_lines
+from shared.adapters.log_alerts import LogAlerts
+from shared.adapters.system_clock import SystemClock
+from shared.app.event_log import EventLog
+from shared.config import Settings
+from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from shared.app.deadletters import DeadLetters
+    from shared.app.follow_chain import FollowChain
+    from shared.app.handle_chain_event import HandleChainEvent
+    from shared.app.project_events import ProjectEvents
+    from shared.app.reconcile import Reconcile
+    from shared.domain.contract import Registry
+    from shared.ports import AlertSink, Bus, Chain, Clock, Documents
+
+
+class Plumbline:
+    """Everything, wired. Adapters are imported where they are made: an import is paid at a cold start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self.alerts: AlertSink = LogAlerts()
+        self._chains: dict[int, Chain] = {}
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The document store."""
+        store = self.settings.store
+        if store.kind == "sqlite":
+            from shared.adapters.sqlite import SqliteDocuments
+
+            return SqliteDocuments(store.path)
+        from shared.adapters.firestore import FirestoreDocuments
+
+        return FirestoreDocuments(store.project, store.database)
+
+    @cached_property
+    def bus(self) -> Bus:
+        """The bus."""
+        bus = self.settings.bus
+        if bus.kind == "sqlite":
+            from shared.adapters.local_bus import LocalBus
+
+            return LocalBus(bus.path)
+        from shared.adapters.pubsub import PubSubBus
+
+        return PubSubBus(bus.project)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The contracts."""
+        from shared.contracts.registry import load_registry
+
+        return load_registry(self.settings.contracts)
+
+    def chain(self, chain_id: int) -> Chain:
+        """Return the chain; ConfigError where no endpoint is configured for it."""
+        if chain_id not in self._chains:
+            from shared.adapters.ethereum import EthereumChain
+            from shared.adapters.json_rpc import JsonRpcEndpoint
+
+            urls = self.settings.rpc_urls.get(chain_id)
+            if not urls:
+                raise ConfigError(f"PLUMBLINE_RPC_{chain_id} is not set: no endpoint for chain {chain_id}")
+            timeout_s = self.settings.number("request_timeout_s")
+            endpoints = [
+                JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=timeout_s)
+                for at, url in enumerate(urls, start=1)
+            ]
+            self._chains[chain_id] = EthereumChain(chain_id, endpoints)
+        return self._chains[chain_id]
+
+    @property
+    def chains(self) -> dict[int, Chain]:
+        """Every chain that a contract of the registry is on."""
+        return {chain_id: self.chain(chain_id) for chain_id in self.registry.chains}
+
+    def event_log(self, writer: str) -> EventLog:
+        """Return the event log as this writer uses it."""
+        return EventLog(self.documents, self.clock, writer)
+
+    @cached_property
+    def handle_chain_event(self) -> HandleChainEvent:
+        """The use case behind ``functions/handle_chain_event``."""
+        from shared.app.handle_chain_event import HandleChainEvent
+
+        return HandleChainEvent(self.registry, self.event_log("handle_chain_event"), self.bus, self.alerts)
+
+    @cached_property
+    def project_events(self) -> ProjectEvents:
+        """The use case behind ``functions/project_events``."""
+        from shared.app.project_events import ProjectEvents
+
+        return ProjectEvents(self.documents)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The dead letters."""
+        from shared.app.deadletters import DeadLetters
+
+        return DeadLetters(self.bus, projection=self.project_events)
+
+    @cached_property
+    def reconcile(self) -> Reconcile:
+        """The use case behind ``functions/reconcile``."""
+        from shared.app.reconcile import Reconcile, ReconcileSettings
+
+        settings = self.settings
+        return Reconcile(
+            self.documents, self.chains, self.registry, self.event_log("reconcile"), self.project_events,
+            self.clock, self.alerts,
+            ReconcileSettings(
+                page_size=settings.whole("page_size"),
+                budget_s=settings.number("budget_s"),
+                every_run_limit=settings.whole("every_run_limit"),
+                rotation_runs=settings.whole("rotation_runs"),
+                grace_s=settings.number("grace_s"),
+                lease_s=settings.number("reconcile_lease_s"),
+                alert_mismatches=settings.whole("alert_mismatches"),
+            ),
+        )  # fmt: skip
+
+    def follow_chain(self, chain_id: int) -> FollowChain:
+        """Return the use case behind ``functions/listen_chain``, for one chain."""
+        from shared.app.follow_chain import FollowChain, FollowSettings
+
+        settings = self.settings
+        return FollowChain(
+            self.chain(chain_id), self.documents, self.bus, self.registry, self.clock,
+            FollowSettings(
+                poll_s=settings.number("poll_s"),
+                max_range=settings.whole("max_range"),
+                window=settings.whole("window"),
+                publish_batch=settings.whole("publish_batch"),
+                lease_s=settings.number("listener_lease_s"),
+            ),
+        )  # fmt: skip
+
+
+@cache
+def plumbline() -> Plumbline:
+    """Return this process's Plumbline, wired from the environment; ConfigError names what is wrong."""
+    log_lines.set_up()
+    return Plumbline(Settings.from_env(os.environ))

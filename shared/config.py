@@ -1,0 +1,158 @@
+"""Settings from the environment, all of them here; what is wrong is named with its variable."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "PLUMBLINE_"
+_RPC: Final = re.compile(r"^PLUMBLINE_RPC_(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a store or a bus is: ``sqlite`` with a path, or a Google ``project`` (and database)."""
+
+    kind: str
+    path: str = ""
+    project: str = ""
+    database: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A numeric setting: its variable, default and least value, and what it is for."""
+
+    variable: str
+    default: float
+    least: float
+    meaning: str
+
+
+NUMBERS: Final = {
+    "poll_s": Number("PLUMBLINE_POLL_S", 1.0, 0.05, "seconds between two looks at an unchanged head"),
+    "max_range": Number("PLUMBLINE_MAX_RANGE", 2000, 1, "most blocks in one log query"),
+    "window": Number("PLUMBLINE_WINDOW", 128, 1, "blocks below the head that a reorg may take back"),
+    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 500, 1, "most logs in one message"),
+    "listener_lease_s": Number(
+        "PLUMBLINE_LISTENER_LEASE_S", 10.0, 1, "seconds a dead listener keeps another waiting"
+    ),
+    "request_timeout_s": Number("PLUMBLINE_REQUEST_TIMEOUT_S", 30.0, 0.1, "time-out of one RPC request"),
+    "page_size": Number("PLUMBLINE_RECONCILE_PAGE", 1000, 1, "transfers in one multicall"),
+    "budget_s": Number(
+        "PLUMBLINE_RECONCILE_BUDGET_S", 240.0, 1, "seconds after which a run stops and the next goes on"
+    ),
+    "every_run_limit": Number(
+        "PLUMBLINE_RECONCILE_EVERY_RUN", 20_000, 0, "open transfers of a contract up to which all are checked"
+    ),
+    "rotation_runs": Number(
+        "PLUMBLINE_RECONCILE_ROTATION", 72, 1, "beyond that, runs within which each is checked once"
+    ),
+    "grace_s": Number("PLUMBLINE_RECONCILE_GRACE_S", 60.0, 0, "seconds a step is late, not missing"),
+    "reconcile_lease_s": Number(
+        "PLUMBLINE_RECONCILE_LEASE_S", 60.0, 1, "seconds a killed run keeps the next one waiting"
+    ),
+    "alert_mismatches": Number(
+        "PLUMBLINE_ALERT_MISMATCHES", 5, 0, "mismatches beyond which a run raises the alert"
+    ),
+}
+"""Every numeric setting by its name in ``Settings.numbers``."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings; RPC URLs, which hold providers' keys, are never part of a repr."""
+
+    store: Location
+    bus: Location
+    contracts: str
+    rpc_urls: Mapping[int, tuple[str, ...]] = field(repr=False)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every ``PLUMBLINE_*`` variable; ConfigError names the one that is wrong or unknown."""
+        store = _location(environ, "PLUMBLINE_STORE", ("sqlite", "firestore"))
+        bus = (
+            _location(environ, "PLUMBLINE_BUS", ("sqlite", "pubsub"))
+            if environ.get("PLUMBLINE_BUS") or store.kind != "sqlite"
+            else store
+        )
+        numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
+        known = {number.variable for number in NUMBERS.values()}
+        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS"}
+        for variable in environ:
+            if variable.startswith(PREFIX) and variable not in known and not _RPC.match(variable):
+                raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
+        return cls(store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers)
+
+    def number(self, name: str) -> float:
+        """Return a numeric setting."""
+        return self.numbers[name]
+
+    def whole(self, name: str) -> int:
+        """Return a numeric setting that counts something."""
+        return int(self.numbers[name])
+
+
+def _required(environ: Mapping[str, str], variable: str) -> str:
+    value = environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(f"{variable} is not set")
+    return value
+
+
+def _location(environ: Mapping[str, str], variable: str, kinds: tuple[str, ...]) -> Location:
+    value = _required(environ, variable)
+    kind, separator, rest = value.partition("://")
+    if not separator or kind not in kinds:
+        raise ConfigError(f"{variable} must begin with {' or '.join(f'{kind}://' for kind in kinds)}")
+    if kind == "sqlite":
+        # As in SQLAlchemy: sqlite:///relative.db, sqlite:////absolute.db.
+        if not rest.startswith("/") or len(rest) == 1:
+            raise ConfigError(f"{variable} must name a file: sqlite:///FILE, or sqlite:////ABSOLUTE/FILE")
+        return Location(kind, path=rest[1:])
+    project, _, database = rest.partition("/")
+    if not project:
+        raise ConfigError(f"{variable} must name a project: {kind}://PROJECT")
+    return Location(kind, project=project, database=database or "(default)")
+
+
+def _number(environ: Mapping[str, str], number: Number) -> float:
+    text = environ.get(number.variable, "").strip()
+    if not text:
+        return number.default
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ConfigError(f"{number.variable} must be a number, not {text!r}") from error
+    # Written so that NaN, which compares with nothing, is refused as well.
+    if not number.least <= value < float("inf"):
+        raise ConfigError(f"{number.variable} must be at least {number.least:g}, not {text}")
+    if isinstance(number.default, int) and value != int(value):
+        raise ConfigError(f"{number.variable} must be a whole number, not {text}")
+    return value
+
+
+def _rpc_urls(environ: Mapping[str, str]) -> dict[int, tuple[str, ...]]:
+    urls = {}
+    for variable, value in environ.items():
+        if not (match := _RPC.match(variable)):
+            continue
+        listed = tuple(url.strip() for url in value.split(",") if url.strip())
+        for at, url in enumerate(listed, start=1):
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                # The URL itself may hold a key and stays out of the message.
+                raise ConfigError(f"{variable}: entry {at} is no http or https URL")
+        if not listed:
+            raise ConfigError(f"{variable} is empty")
+        urls[int(match[1])] = listed
+    return urls
