@@ -135,9 +135,11 @@ class Plumbline:
         from shared.app.follow_chain import FollowChain, FollowSettings
 
         settings = self.settings
+        start = settings.whole("start_block")
         return FollowChain(
             self.chain(chain_id), self.documents, self.bus, self.registry, self.clock,
             FollowSettings(
+                start_block=start if start >= 0 else None,
                 poll_s=settings.number("poll_s"),
                 max_range=settings.whole("max_range"),
                 window=settings.whole("window"),

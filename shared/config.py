@@ -37,6 +37,9 @@ class Number:
 
 
 NUMBERS: Final = {
+    "start_block": Number(
+        "PLUMBLINE_START_BLOCK", -1, -1, "first block to read; -1: the contracts' deployment block"
+    ),
     "poll_s": Number("PLUMBLINE_POLL_S", 1.0, 0.05, "seconds between two looks at an unchanged head"),
     "max_range": Number("PLUMBLINE_MAX_RANGE", 2000, 1, "most blocks in one log query"),
     "window": Number("PLUMBLINE_WINDOW", 128, 1, "blocks below the head that a reorg may take back"),

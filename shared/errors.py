@@ -24,6 +24,13 @@ class InvalidInput(PlumblineError):
     http_status = 400
 
 
+class WrongMethod(InvalidInput):
+    """An HTTP function was called with a method that it does not take."""
+
+    code = "wrong_method"
+    http_status = 405
+
+
 class Unauthorized(PlumblineError):
     """The caller is not known, or may not do this."""
 

@@ -9,7 +9,7 @@ import functions_framework
 
 from shared.adapters.http_problem import answer, problem
 from shared.bootstrap import plumbline
-from shared.errors import InvalidInput, PlumblineError
+from shared.errors import InvalidInput, PlumblineError, WrongMethod
 
 if TYPE_CHECKING:
     from flask import Request
@@ -24,7 +24,8 @@ _FIELDS: dict[str, type] = {"rolloverId": str, "block": str, "dryRun": bool}
 def reconcile(request: Request) -> Answer:
     """Reconcile: POST, with an optional JSON body of ``rolloverId``, ``block`` and ``dryRun``."""
     if request.method != "POST":
-        return *answer({"detail": "POST is the only method"}, 405)[:2], {"Allow": "POST"}
+        body, status, headers = problem(WrongMethod("reconcile takes POST alone"))
+        return body, status, {**headers, "Allow": "POST"}
     try:
         asked = _body(request)
         use_case = plumbline().reconcile

@@ -1,0 +1,193 @@
+"""``plumbline local``: the whole cloud on this machine, until it is told to stop."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from shared.contracts.registry import load_registry
+from shared.contracts.template import write_contract_file
+from shared.domain.contract import Finality
+from shared.errors import ChainUnavailable, ConfigError
+from shared.local.anvil import Anvil
+from shared.local.children import Children
+from shared.local.escrow.client import EscrowClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_FILE: Final = "plumbline.env"
+_READY_WITHIN_S: Final = 30.0
+_NODE_WITHIN_S: Final = 10.0
+_TEND_S: Final = 0.2
+_CHAIN_ID: Final = 31337
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """What ``plumbline local`` was asked for; ``home`` is where its files are kept."""
+
+    home: Path
+    rpc_url: str | None = None
+    contract: Path | None = None
+    start_block: int | None = None
+    store: str | None = None
+    port: int = 0
+    reconcile_every_s: float = 300.0
+    block_time_s: float | None = None
+
+
+def run_local(options: LocalOptions) -> int:
+    """Start everything, print one line of JSON when it is ready, and end cleanly at SIGTERM or SIGINT.
+
+    Raises ConfigError for options or a contract file that cannot work.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    home = _home(options)
+    with ExitStack() as opened:
+        environ = _environ(options, home, opened)
+        write_environment(options.home / ENVIRONMENT_FILE, environ)
+        port = options.port or _free_port()
+        children = Children({**os.environ, **environ, "NO_PROXY": "127.0.0.1,localhost"})
+        opened.callback(children.stop)
+        children.add("functions", "shared.local.serve", "--port", str(port))
+        _wait_until_served(port, stop)
+        children.add("listener", "shared.local.listen")
+        every = str(options.reconcile_every_s)
+        children.add("delivery", "shared.local.deliver", "--port", str(port), "--reconcile-every", every)
+        if not stop.is_set():
+            print(orjson.dumps(_ready(environ, port, children)).decode(), flush=True)  # noqa: T201 - its answer
+        while not stop.wait(_TEND_S):
+            for death in children.tend():
+                print(f"plumbline local: {death}; starting it again", file=sys.stderr)  # noqa: T201
+    return 0
+
+
+def write_environment(path: Path, environ: Mapping[str, str]) -> None:
+    """Write the settings where the command line finds them; for the owner's eyes, for URLs hold keys."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in environ.items()), "utf-8")
+
+
+def read_environment(path: Path) -> dict[str, str]:
+    """Return settings that ``plumbline local`` wrote."""
+    pairs = (line.partition("=") for line in path.read_text("utf-8").splitlines() if "=" in line)
+    return {name: value for name, _, value in pairs}
+
+
+def _home(options: LocalOptions) -> Path:
+    """Return where this run's files go: a chain of its own needs a store of its own."""
+    if options.rpc_url or options.store:
+        home = options.home
+    else:
+        home = options.home / f"run-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--home {options.home} cannot be written: {error.strerror}") from error
+    return home.resolve()
+
+
+def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, str]:
+    if options.rpc_url is None:
+        anvil = opened.enter_context(Anvil(block_time=options.block_time_s, chain_id=_CHAIN_ID))
+        escrow = EscrowClient.deploy(anvil.rpc)
+        contracts = write_contract_file(
+            home / "contracts", _CHAIN_ID, escrow.address, 1, Finality(depth=0)
+        )
+        rpc_url = anvil.rpc_url
+    elif options.contract is None:
+        raise ConfigError("--contract FILE is needed with --rpc-url: it says which contract to follow")
+    else:
+        contracts, rpc_url = options.contract.resolve(), options.rpc_url
+    chains = load_registry(contracts).chains
+    if len(chains) != 1:
+        raise ConfigError(f"--contract names chains {chains}; with one --rpc-url it can be one chain")
+    store = options.store or f"sqlite:///{home / 'plumbline.sqlite'}"
+    environ = {
+        "PLUMBLINE_STORE": store,
+        "PLUMBLINE_CONTRACTS": str(contracts),
+        f"PLUMBLINE_RPC_{chains[0]}": rpc_url,
+    }
+    if not store.startswith("sqlite:"):
+        environ["PLUMBLINE_BUS"] = os.environ.get("PLUMBLINE_BUS", f"sqlite:///{home / 'bus.sqlite'}")
+    if options.start_block is not None:
+        environ["PLUMBLINE_START_BLOCK"] = str(options.start_block)
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PLUMBLINE_")}
+    environ = {**kept, **environ}
+    _check(environ, chains[0])
+    return environ
+
+
+def _check(environ: Mapping[str, str], chain_id: int) -> None:
+    """Refuse now what would fail for ever: bad settings, and a node of another chain."""
+    from shared.bootstrap import Plumbline  # noqa: PLC0415 - wires only what is looked at here
+    from shared.config import Settings  # noqa: PLC0415
+
+    parts = Plumbline(Settings.from_env(environ))
+    parts.documents.count("rollover_states")
+    deadline = time.monotonic() + _NODE_WITHIN_S
+    while True:
+        try:
+            remote = parts.chain(chain_id).remote_chain_id()
+            break
+        except ChainUnavailable as error:
+            if time.monotonic() > deadline:
+                # It may come back: the listener keeps trying, and says so.
+                print(f"plumbline local: the node does not answer yet: {error}", file=sys.stderr)  # noqa: T201
+                return
+            time.sleep(_TEND_S)
+    if remote != chain_id:
+        raise ConfigError(f"the node is on chain {remote}, the contract file says {chain_id}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _wait_until_served(port: int, stop: threading.Event) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not stop.is_set():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ConfigError(f"the functions did not come up on port {port}") from error
+            stop.wait(0.05)
+        else:
+            return
+        finally:
+            connection.close()
+
+
+def _ready(environ: Mapping[str, str], port: int, children: Children) -> dict[str, Any]:
+    spec = load_registry(environ["PLUMBLINE_CONTRACTS"]).contracts[0]
+    return {
+        "ready": True,
+        "port": port,
+        "rpcUrl": environ[f"PLUMBLINE_RPC_{spec.chain_id}"],
+        "chainId": spec.chain_id,
+        "contract": spec.address,
+        "contracts": environ["PLUMBLINE_CONTRACTS"],
+        "store": environ["PLUMBLINE_STORE"],
+        "pid": os.getpid(),
+        "children": children.pids(),
+    }

@@ -1,0 +1,146 @@
+"""What delivers in the cloud, on a laptop: the bus's push, the Firestore trigger, and the schedule."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import logging
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from shared.bootstrap import plumbline
+from shared.domain.events import EVENTS
+from shared.domain.topics import HANDLE_CHAIN_EVENT
+from shared.errors import StoreUnavailable
+from shared.local.children import stop_with_parent
+from shared.local.http_push import Pusher, document_event, pubsub_event
+
+if TYPE_CHECKING:
+    from shared.ports import Bus, Change, Delivery, Documents
+
+_LOG: Final = logging.getLogger("plumbline.deliver")
+POSITIONS: Final = "local_triggers"
+_IDLE_S: Final = 0.05
+_IN_FLIGHT: Final = 4
+_PAGE: Final = 200
+_LONGEST_PAUSE_S: Final = 5.0
+_OK: Final = range(200, 300)
+
+
+class BusPush:
+    """Pushes the messages of a subscription to its function; an answer of 2xx acknowledges."""
+
+    def __init__(self, bus: Bus, pusher: Pusher, stop: threading.Event) -> None:
+        self._bus = bus
+        self._pusher = pusher
+        self._stop = stop
+
+    def run(self) -> None:
+        """Push until told to stop."""
+        while not self._stop.is_set():
+            deliveries = self._bus.pull(HANDLE_CHAIN_EVENT, 4)
+            for delivery in deliveries:
+                done = self._push(delivery)
+                (self._bus.ack if done else self._bus.nack)(HANDLE_CHAIN_EVENT, [delivery.ack_id])
+            if not deliveries:
+                self._stop.wait(_IDLE_S)
+
+    def _push(self, delivery: Delivery) -> bool:
+        body, headers = pubsub_event(delivery)
+        return _posted(self._pusher, "/handle_chain_event", body, headers)
+
+
+class Trigger:
+    """Tells ``project_events`` of every event created, at least once, from a durable position."""
+
+    def __init__(self, documents: Documents, pusher: Pusher, stop: threading.Event) -> None:
+        self._documents = documents
+        self._pusher = pusher
+        self._stop = stop
+
+    def run(self) -> None:
+        """Deliver until told to stop; the position moves only past what was accepted."""
+        stored = self._documents.get(POSITIONS, EVENTS)
+        position = stored["position"] if stored else None
+        with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+            while not self._stop.is_set():
+                changes = self._documents.watch(EVENTS, position, _PAGE)
+                if not all(pool.map(self._deliver, changes)):
+                    return
+                if changes:
+                    position = changes[-1].position
+                    self._documents.put(POSITIONS, EVENTS, {"position": position})
+                else:
+                    self._stop.wait(_IDLE_S)
+
+    def _deliver(self, change: Change) -> bool:
+        """Post one event until it is accepted, longer pauses in between; False if told to stop first."""
+        body, headers = document_event(EVENTS, change)
+        pause = _IDLE_S
+        while not _posted(self._pusher, "/project_events", body, headers):
+            if self._stop.wait(pause):
+                return False
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+        return True
+
+
+class Schedule:
+    """Calls ``reconcile`` every so many seconds."""
+
+    def __init__(self, pusher: Pusher, every_s: float, stop: threading.Event) -> None:
+        self._pusher = pusher
+        self._every_s = every_s
+        self._stop = stop
+
+    def run(self) -> None:
+        """Call until told to stop; a run that fails is tried again at the next time."""
+        while not self._stop.wait(self._every_s):
+            _posted(self._pusher, "/reconcile", b"", {})
+
+
+def _posted(pusher: Pusher, path: str, body: bytes, headers: dict[str, str]) -> bool:
+    try:
+        status = pusher.post(path, body, headers)
+    except (OSError, http.client.HTTPException) as error:
+        _LOG.warning("%s gave no answer: %s", path, type(error).__name__)
+        return False
+    if status not in _OK:
+        _LOG.warning("%s answered %s; it will be delivered again", path, status)
+    return status in _OK
+
+
+def main() -> int:
+    """Deliver until SIGTERM, or until the parent is gone."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--reconcile-every", type=float, required=True)
+    options = parser.parse_args()
+    stop = stop_with_parent()
+    parts, pusher = plumbline(), Pusher(options.port)
+    jobs = [BusPush(parts.bus, pusher, stop), Trigger(parts.documents, pusher, stop)]
+    threads = [threading.Thread(target=_kept_up, args=(job, stop), daemon=True) for job in jobs]
+    if options.reconcile_every > 0:
+        schedule = Schedule(pusher, options.reconcile_every, stop)
+        # Not waited for at the end: a run may take minutes, and goes on another time.
+        threading.Thread(target=schedule.run, daemon=True).start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return 0
+
+
+def _kept_up(job: BusPush | Trigger, stop: threading.Event) -> None:
+    """Run a job; where the store is away for a while, wait and go on."""
+    while not stop.is_set():
+        try:
+            job.run()
+        except StoreUnavailable as error:
+            _LOG.warning("the store cannot be used: %s", error)
+            stop.wait(1.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
