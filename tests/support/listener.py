@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -231,3 +232,12 @@ class Scene:
         stored = {event["eventId"] for event in events if event["eventType"] in CHAIN_TYPES}
         taken_back = {key for key in stored if is_superseded(verdicts, key)}
         return Outcome(stored - taken_back, taken_back)
+
+    def assert_straight(self) -> None:
+        """Handle all that was published, shuffled and doubled, and compare with the chain."""
+        messages = self.messages() * 2
+        random.Random(7).shuffle(messages)
+        self.handle(messages)
+        outcome = self.outcome()
+        assert outcome.live == set(self.canonical())
+        assert not outcome.superseded & set(self.canonical())

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import ChainUnavailable, FinalityViolation
+from tests.support.listener import Scene, log
+
+
+@pytest.mark.parametrize("depth", [1, 7, 60])
+def test_a_reorg_publishes_the_removals_then_the_new_logs(depth: int) -> None:
+    """What was published of the old blocks is taken back, even though the node has forgotten it."""
+    scene = Scene()
+    scene.grow(80)
+    scene.settle()
+    old = scene.canonical()
+    scene.chain.reorg(depth, {0: [log(1)], depth - 1: [log(2)]})
+    steps = scene.settle()
+    assert sum(step.removed for step in steps) == depth
+    assert scene.logs(removed=True) == old[-depth:]
+    assert scene.logs()[80:] == scene.canonical()[80 - depth :]
+    scene.assert_straight()
+    assert scene.outcome().superseded == set(old[-depth:])
+
+
+def test_a_reorg_while_down_is_found_on_the_way_up() -> None:
+    """The window is durable, so a new process sees what changed while there was none."""
+    scene = Scene()
+    scene.grow(80)
+    scene.settle()
+    scene.chain.reorg(9)
+    scene.grow(5)
+    scene.settle(scene.listener())
+    scene.assert_straight()
+
+
+def test_a_reorg_during_back_fill_is_undone() -> None:
+    """A reorg that catches the listener in the middle of the past is one like any other."""
+    scene = Scene(max_range=10, window=30)
+    scene.grow(100)
+    for _ in range(8):
+        scene.follow.step()
+    assert scene.cursor()["readThrough"] == 86
+    scene.chain.reorg(25, {i: [log(i)] for i in range(25)})
+    scene.grow(20)
+    scene.settle()
+    scene.assert_straight()
+
+
+def test_a_chain_that_comes_back_is_live_again() -> None:
+    """Blocks that were taken back and return outrank their removal, back and forth."""
+    scene = Scene()
+    scene.grow(20)
+    first = list(scene.chain.blocks)
+    scene.settle()
+    scene.chain.reorg(5, {0: [log(1)]})
+    scene.settle()
+    second = list(scene.chain.blocks)
+    for blocks in (first, second, first):
+        scene.chain.blocks = list(blocks)
+        scene.settle()
+        scene.assert_straight()
+
+
+def test_a_chain_that_comes_back_before_the_other_was_read_is_live_again() -> None:
+    """The removal and the return fall between the same two values of the counter: it is raised."""
+    scene = Scene()
+    scene.grow(20)
+    first = list(scene.chain.blocks)
+    scene.settle()
+    scene.chain.reorg(5)
+    scene.follow.step()
+    scene.chain.blocks = first
+    scene.settle()
+    scene.assert_straight()
+
+
+def test_a_return_that_is_handled_after_finality_is_live_again() -> None:
+    """The message says which blocks returned, for by then their removal is forgotten."""
+    scene = Scene(window=10)
+    scene.grow(20)
+    first = list(scene.chain.blocks)
+    scene.settle()
+    scene.chain.reorg(5)
+    scene.settle()
+    scene.chain.blocks = first
+    scene.settle()
+    scene.clock.advance(10)
+    scene.grow(60)
+    scene.settle()
+    scene.clock.advance(10)
+    scene.settle()
+    assert not scene.store.get("chain_heads", "1")["removedBlocks"]
+    scene.assert_straight()
+
+
+def test_a_reorg_deeper_than_the_window_stops_loudly() -> None:
+    """Another chain below finality is no reorg: an error that is not retried, nothing touched."""
+    scene = Scene(window=20)
+    scene.grow(60)
+    scene.settle()
+    published = len(scene.messages())
+    scene.chain.reorg(30)
+    with pytest.raises(FinalityViolation):
+        scene.settle()
+    assert len(scene.messages()) == published
+    assert scene.cursor()["readThrough"] == 60
+
+
+@pytest.mark.parametrize("blocks", [3, 30])
+@pytest.mark.parametrize("request_number", range(1, 7))
+def test_a_reorg_amid_a_step_mixes_nothing(blocks: int, request_number: int) -> None:
+    """Headers of one chain never meet the logs of another."""
+    scene = Scene()
+    scene.grow(40)
+    scene.settle()
+    scene.chain.reorg(1)
+    scene.grow(blocks)
+
+    def change() -> None:
+        scene.chain.reorg(8, {3: [log(1)], 5: [log(2)]})
+
+    scene.chain.before_request(request_number, change)
+    for _ in range(4):
+        try:
+            scene.settle()
+        except ChainUnavailable:
+            continue
+    scene.grow(1)
+    scene.settle()
+    scene.assert_straight()
