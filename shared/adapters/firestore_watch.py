@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
+from itertools import chain as chain_together
 from itertools import count, islice
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -71,21 +72,21 @@ class Window:
         start = _earlier(position.stored_at) if position else None
         with self._lock:
             chain, had = self._chain(position)
-            # A position read from again (its changes were not all handled) must give them again.
             had_until = position.serial if position and position.chain == chain else 0
-            skipped = {key for key, (_, serial) in had.items() if serial <= had_until}
-            fresh = ((at, key) for at, key in reader.keys_from(start) if key not in skipped)
-            found = list(islice(fresh, limit))
-            bodies = reader.bodies([key for _, key in found])
-            changes = []
-            highest = (position.stored_at, position.key) if position else ("", "")
-            for at, key in found:
-                serial = next(self._serial)
-                had[key] = (at, serial)
-                highest = max(highest, (at, key))
-                if key in bodies:
-                    changes.append(Change(_Position(*highest, chain, serial).encode(), key, bodies[key]))
-            return changes
+            # A position read from again (its changes were not all handled) gives them again, in their
+            # first order; only then comes what was not known.
+            known = [(serial, at, key) for key, (at, serial) in had.items() if serial > had_until]
+            unknown = ((next(self._serial), at, key) for at, key in reader.keys_from(start) if key not in had)
+            found = list(islice(chain_together(sorted(known), unknown), limit))
+            had.update({key: (at, serial) for serial, at, key in found})
+        bodies = reader.bodies([key for _, _, key in found])
+        changes = []
+        highest = position.stored_at if position else ""
+        for serial, at, key in found:
+            highest = max(highest, at)
+            if key in bodies:
+                changes.append(Change(_Position(highest, chain, serial).encode(), key, bodies[key]))
+        return changes
 
     def _chain(self, position: _Position | None) -> tuple[str, dict[str, tuple[str, int]]]:
         """Return the chain that the position belongs to, or a new one, without what lies too far back."""
@@ -103,7 +104,6 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class _Position:
     stored_at: str
-    key: str
     chain: str
     serial: int
 

@@ -7,6 +7,7 @@ puts its indexed fields as ``sortable`` bytes into columns of their own (``f0``,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -15,11 +16,10 @@ from shared.adapters.document_values import path_of, sortable_field
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
 
     from shared.ports import Document
 
-Indexes = dict[str, tuple[tuple[str, ...], ...]]
+Indexes = Mapping[str, tuple[tuple[str, ...], ...]]
 """By collection: the indexes, each a tuple of fields. The key follows as the last field of each."""
 
 INDEXES: Final[Indexes] = {
@@ -48,7 +48,7 @@ SELECT seq, body FROM documents WHERE collection = ? AND seq > ? ORDER BY seq LI
 class FieldColumns:
     """The columns that hold the indexed fields of each collection."""
 
-    def __init__(self, indexes: Mapping[str, tuple[tuple[str, ...], ...]]) -> None:
+    def __init__(self, indexes: Indexes) -> None:
         self._indexes = dict(indexes)
         self._fields = {
             collection: tuple(dict.fromkeys(field for fields in wanted for field in fields))
