@@ -245,6 +245,7 @@ BAD_FILES = [
     ('event = "Closed"', 'event = "Done"', r"logs\[5\]: transfer: .*has no argument 'key'"),
     ('transfer = "key"', 'transfer = "by"', r"logs\[1\]: transfer: argument by of Consent is not bytes32"),
     ('transfer = "key"', 'transfer = "kez"', r"logs\[1\]: transfer: .* did you mean 'key'"),
+    ('step = "executed"', 'step = "executed"\nnote = "x"', r"logs\[3\]: note: is not a known key"),
     ('step = "financial"', 'step = "finance"', r"logs\[2\]: step: .* did you mean 'financial'"),
     ('step = "financial"', "", r"logs\[2\]: step: give either step, or step_by"),
     ('1 = "agree_send"', '1 = "agree"', r"logs\[1\]: step_by: 1: 'agree' is no lifecycle step"),
