@@ -123,9 +123,9 @@ class _Spec:
         return DecodedLog("executed", log["topics"][1], {})
 
 
-def registry(*addresses: str, deployment_block: int = 1) -> Registry:
+def registry(*addresses: str, deployment_block: int = 1, chain_id: int = 1) -> Registry:
     """Return a registry of contracts whose every log means the same step."""
-    specs: Any = [_Spec(address=each, deployment_block=deployment_block) for each in addresses]
+    specs: Any = [_Spec(chain_id, each, deployment_block) for each in addresses]
     return Registry(specs)
 
 
