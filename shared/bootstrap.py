@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.app.deadletters import DeadLetters
     from shared.app.follow_chain import FollowChain
     from shared.app.handle_chain_event import HandleChainEvent
+    from shared.app.observe import Observe
     from shared.app.project_events import ProjectEvents
     from shared.app.reconcile import Reconcile
     from shared.domain.contract import Registry
@@ -129,6 +130,16 @@ class Plumbline:
                 alert_mismatches=settings.whole("alert_mismatches"),
             ),
         )  # fmt: skip
+
+    @cached_property
+    def observe(self) -> Observe:
+        """The reading side."""
+        from shared.app.observe import Objectives, Observe
+
+        objectives = Objectives(
+            self.settings.whole("blocks_behind"), self.settings.number("reconciled_within_s")
+        )
+        return Observe(self.documents, self.registry, self.chains, self.dead_letters, self.clock, objectives)
 
     def follow_chain(self, chain_id: int) -> FollowChain:
         """Return the use case behind ``functions/listen_chain``, for one chain."""

@@ -270,4 +270,3 @@ class AlertSink(Protocol):
 
     def send(self, alert: Alert) -> None:
         """Deliver the alert; a failing sink raises, the caller counts it and goes on."""
-

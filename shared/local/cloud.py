@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -26,6 +25,7 @@ from shared.local.escrow.client import EscrowClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 ENVIRONMENT_FILE: Final = "plumbline.env"
 _READY_WITHIN_S: Final = 30.0
@@ -106,9 +106,7 @@ def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, 
     if options.rpc_url is None:
         anvil = opened.enter_context(Anvil(block_time=options.block_time_s, chain_id=_CHAIN_ID))
         escrow = EscrowClient.deploy(anvil.rpc)
-        contracts = write_contract_file(
-            home / "contracts", _CHAIN_ID, escrow.address, 1, Finality(depth=0)
-        )
+        contracts = write_contract_file(home / "contracts", _CHAIN_ID, escrow.address, 1, Finality(depth=0))
         rpc_url = anvil.rpc_url
     elif options.contract is None:
         raise ConfigError("--contract FILE is needed with --rpc-url: it says which contract to follow")

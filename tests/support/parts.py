@@ -34,7 +34,9 @@ def _gcloud_platform(pattern: str) -> str | None:
 def _emulator(name: str, variable: str, pattern: str, component: str) -> Part:
     jar = _gcloud_platform(pattern)
     found = os.environ.get(variable) or (jar if shutil.which("java") else None)
-    return Part(name, "emulators", found, f"`gcloud components install {component}` and Java, or set {variable}")
+    return Part(
+        name, "emulators", found, f"`gcloud components install {component}` and Java, or set {variable}"
+    )
 
 
 PARTS = {

@@ -1,0 +1,203 @@
+"""Reading: what is stored of a transfer and how final it is, and how the whole stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.app.chain_heads import CHAIN_HEADS
+from shared.app.cursor_store import CURSORS
+from shared.app.event_log import MAPPINGS
+from shared.app.reconcile_report import REPORTS
+from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.state import STATES
+from shared.errors import ChainUnavailable, NotFound
+from shared.ports import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from shared.app.deadletters import DeadLetters
+    from shared.domain.contract import Registry
+    from shared.ports import Chain, Clock, Document, Documents
+
+_LETTERS: Final = 1_000
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """What counts as healthy: blocks that may be unread, seconds since the last good reconciliation."""
+
+    blocks_behind: int = 50
+    reconciled_within_s: float = 900.0
+
+
+@dataclass(slots=True)
+class Health:
+    """Each thing looked at, and the verdict: healthy only if every one of them is; unknown is not."""
+
+    chains: dict[str, Document] = field(default_factory=dict)
+    reconciliation: Document = field(default_factory=dict)
+    dead_letters: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> Document:
+        """Return it as JSON."""
+        return {
+            "healthy": not self.problems,
+            "problems": self.problems,
+            "chains": self.chains,
+            "reconciliation": self.reconciliation,
+            "deadLetters": self.dead_letters,
+        }
+
+
+class Observe:
+    """Answers questions from the store; only ``status`` asks a node, for its head."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        registry: Registry,
+        chains: Mapping[int, Chain],
+        letters: DeadLetters,
+        clock: Clock,
+        objectives: Objectives,
+    ) -> None:
+        self._documents = documents
+        self._registry = registry
+        self._chains = chains
+        self._letters = letters
+        self._clock = clock
+        self._objectives = objectives
+
+    def resolve(self, transfer: str) -> str:
+        """Return the rollover id of a transfer given by its id, or by its hash."""
+        mapped = self._documents.get(MAPPINGS, transfer.lower())
+        return str(mapped["transferId"]) if mapped and mapped.get("transferId") else transfer
+
+    def events(self, transfer: str | None = None) -> Iterator[Document]:
+        """Yield stored events with ``finality`` and ``superseded`` added, those of a transfer by time."""
+        if transfer is not None:
+            stream = self._stream(transfer)
+            verdicts = _verdicts(stream)
+            yield from (self._shown(event, verdicts) for event in sorted(stream, key=_place))
+            return
+        after: tuple[Any, ...] | None = None
+        while True:
+            page = self._documents.query(EVENTS, Query(order_by="rolloverId", limit=_PAGE, after=after))
+            for key, event in page:
+                after = (event["rolloverId"], key)
+                judged = self._documents.query(EVENTS, Query(where=(("metadata.originalEventId", key),)))
+                yield self._shown(event, _verdicts([each for _, each in judged]))
+            if len(page) < _PAGE:
+                return
+
+    def state(self, transfer: str) -> Document:
+        """Return the state of a transfer, with the finality of each milestone; NotFound if there is none."""
+        state = self._documents.get(STATES, self.resolve(transfer))
+        if state is None:
+            raise NotFound(f"no state of transfer {transfer}")
+        chain_id = int(state["contractKey"].split(":")[0]) if state["contractKey"] else None
+        milestones = {
+            name: {**milestone, "finality": self._finality(chain_id, milestone["blockNumber"])}
+            for name, milestone in state["milestones"].items()
+        }
+        return {**state, "milestones": milestones}
+
+    def timeline(self, transfer: str) -> list[Document]:
+        """Return what happened to a transfer, in order of time, one short entry an event."""
+        return [
+            {
+                "timestamp": event["timestamp"],
+                "eventType": event["eventType"],
+                "by": event.get("userId"),
+                "finality": event["finality"],
+                "superseded": event["superseded"],
+                "transactionHash": event.get("data", {}).get("transactionHash"),
+                "eventId": event["eventId"],
+            }
+            for event in self.events(transfer)
+        ]
+
+    def status(self) -> Document:
+        """Return how far each chain is read, the last reconciliation, the dead letters, and the verdict."""
+        health = Health()
+        for chain_id in self._registry.chains:
+            health.chains[str(chain_id)] = self._chain(chain_id, health.problems)
+        self._reconciled(health)
+        health.dead_letters = len(self._letters.list(_LETTERS))
+        if health.dead_letters:
+            health.problems.append(f"{health.dead_letters} dead letters")
+        return health.as_dict()
+
+    def _stream(self, transfer: str) -> list[Document]:
+        found = self._documents.query(EVENTS, Query(where=(("rolloverId", self.resolve(transfer)),)))
+        if not found:
+            raise NotFound(f"no event of transfer {transfer}")
+        return [event for _, event in found]
+
+    def _shown(self, event: Document, verdicts: Mapping[str, list[Any]]) -> Document:
+        data = event.get("data", {})
+        return {
+            **event,
+            "finality": self._finality(data.get("chainId"), data.get("blockNumber")),
+            "superseded": not verdicts.get(event["eventId"], [0, True])[1],
+        }
+
+    def _finality(self, chain_id: int | None, block: int | None) -> str | None:
+        """Derive the finality of a block from the heads last seen: finalized, safe or latest."""
+        if chain_id is None or block is None:
+            return None
+        heads = self._documents.get(CHAIN_HEADS, str(chain_id)) or {}
+        for name in ("finalized", "safe"):
+            if name in heads and block <= heads[name]["number"]:
+                return name
+        return "latest"
+
+    def _chain(self, chain_id: int, problems: list[str]) -> Document:
+        cursor = self._documents.get(CURSORS, str(chain_id)) or {}
+        read = cursor.get("readThrough")
+        entry: Document = {"readThrough": read, "readAt": cursor.get("readAt"), "head": None, "behind": None}
+        try:
+            entry["head"] = self._chains[chain_id].head().number
+        except ChainUnavailable as error:
+            entry["error"] = str(error)
+        if read is None or entry["head"] is None:
+            problems.append(f"chain {chain_id}: how far it is read is unknown")
+            return entry
+        entry["behind"] = max(0, entry["head"] - read)
+        if entry["behind"] > self._objectives.blocks_behind:
+            problems.append(f"chain {chain_id}: {entry['behind']} blocks behind")
+        return entry
+
+    def _reconciled(self, health: Health) -> None:
+        found = self._documents.query(REPORTS, Query(order_by="startedAt", descending=True, limit=1))
+        if not found:
+            health.problems.append("never reconciled")
+            return
+        report = found[0][1]
+        names = ("reportId", "finishedAt", "checked", "mismatchCount", "errorCount", "createdCount")
+        health.reconciliation = {name: report[name] for name in names}
+        age_s = (self._clock.now() - datetime.fromisoformat(report["finishedAt"])).total_seconds()
+        if age_s > self._objectives.reconciled_within_s:
+            health.problems.append(f"last reconciled {age_s:.0f} s ago")
+        if report["errorCount"]:
+            health.problems.append(f"the last reconciliation had {report['errorCount']} errors")
+
+
+def _verdicts(stream: list[Document]) -> dict[str, list[Any]]:
+    verdicts: dict[str, list[Any]] = {}
+    for event in stream:
+        if event["eventType"] in (SUPERSEDED, REINSTATED):
+            data = event["data"]
+            verdict = [data["verdictSeq"], event["eventType"] == REINSTATED]
+            verdicts[data["targetEventId"]] = max(verdict, verdicts.get(data["targetEventId"], verdict))
+    return verdicts
+
+
+def _place(event: Document) -> tuple[Any, ...]:
+    data = event.get("data", {})
+    return (event["timestamp"], data.get("blockNumber") or 0, data.get("logIndex") or 0, event["eventId"])

@@ -1,0 +1,196 @@
+"""The command line. Exit codes: 0 done, 1 found something wrong, 2 misuse or bad configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+from shared import logging as log_lines
+from shared.app.check_contracts import check_contracts
+from shared.app.reconcile_report import unrepaired
+from shared.bootstrap import Plumbline
+from shared.config import Settings
+from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
+from shared.local import show
+from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOME: Final = Path("var")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+letters_app = typer.Typer(no_args_is_help=True, help="Messages that nobody could handle.")
+contracts_app = typer.Typer(no_args_is_help=True, help="The registry of contracts.")
+app.add_typer(letters_app, name="deadletters")
+app.add_typer(contracts_app, name="contracts")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Home = Annotated[Path, typer.Option(help="Where `plumbline local` keeps its files and settings.")]
+
+
+@app.callback()
+def settings(
+    context: typer.Context,
+    store: Annotated[str | None, typer.Option(help="sqlite:///FILE or firestore://PROJECT/DB")] = None,
+    contracts: Annotated[Path | None, typer.Option(help="Registry file or directory.")] = None,
+    home: Home = HOME,
+) -> None:
+    """Keep Firestore true to the chain.
+
+    Settings come from PLUMBLINE_* variables; where PLUMBLINE_STORE is not set, from the last `plumbline local`.
+    """
+    environ = dict(os.environ)
+    file = home / ENVIRONMENT_FILE
+    if "PLUMBLINE_STORE" not in environ and file.exists():
+        environ = {**read_environment(file), **environ}
+    if store:
+        environ["PLUMBLINE_STORE"] = store
+    if contracts:
+        environ["PLUMBLINE_CONTRACTS"] = str(contracts)
+    context.obj = environ
+
+
+def _parts(context: typer.Context) -> Plumbline:
+    return Plumbline(Settings.from_env(context.obj))
+
+
+@app.command()
+def local(
+    rpc_url: Annotated[
+        str | None, typer.Option(help="Node to follow; without it an anvil is started.")
+    ] = None,
+    ws_url: Annotated[
+        str | None, typer.Option(help="Its websocket; not used yet, the listener polls.")
+    ] = None,
+    contract: Annotated[Path | None, typer.Option(help="Registry file of the contract to follow.")] = None,
+    start_block: Annotated[int | None, typer.Option(min=0, help="First block to read.")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:///FILE or firestore://PROJECT/DB")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the functions; 0: a free one.")] = 0,
+    reconcile_every: Annotated[float, typer.Option(min=0, help="Seconds between two runs; 0: never.")] = 300,
+    block_time: Annotated[float | None, typer.Option(help="Block time of the own anvil, seconds.")] = None,
+    home: Home = HOME,
+) -> None:
+    """Run the whole cloud on this machine; prints one line of JSON when it is ready."""
+    if ws_url:
+        typer.echo("plumbline local: --ws-url is not used yet, the listener polls", err=True)
+    options = LocalOptions(
+        home=home, rpc_url=rpc_url, contract=contract, start_block=start_block, store=store, port=port,
+        reconcile_every_s=reconcile_every, block_time_s=block_time,
+    )  # fmt: skip
+    raise typer.Exit(run_local(options))
+
+
+@app.command()
+def events(
+    context: typer.Context, transfer: Annotated[str | None, typer.Argument()] = None, *, json: Json = False
+) -> None:
+    """Show what is stored: block, hash, log index, arguments, finality, superseded or not."""
+    show.events(_parts(context).observe.events(transfer), as_json=json)
+
+
+@app.command()
+def state(context: typer.Context, transfer: str, *, json: Json = False) -> None:
+    """Show a transfer's state and what proves it."""
+    show.state(_parts(context).observe.state(transfer), as_json=json)
+
+
+@app.command()
+def timeline(context: typer.Context, transfer: str, *, json: Json = False) -> None:
+    """Show what happened to a transfer, in order of time."""
+    show.timeline(_parts(context).observe.timeline(transfer), as_json=json)
+
+
+@app.command()
+def reconcile(
+    context: typer.Context,
+    transfer: Annotated[str | None, typer.Argument()] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell, and write nothing.")] = False,
+    block: Annotated[str | None, typer.Option(help="latest, safe, finalized or a height.")] = None,
+    json: Json = False,
+) -> None:
+    """Drop the plumb line now; exit 1 if something is left that could not be put right."""
+    use_case = _parts(context).reconcile
+    report = (
+        use_case.run(block=block, dry_run=dry_run, manual=True)
+        if transfer is None
+        else use_case.run_one(transfer, block=block, dry_run=dry_run)
+    )
+    show.report(report, as_json=json)
+    raise typer.Exit(1 if unrepaired(report) else 0)
+
+
+@app.command()
+def rebuild(
+    context: typer.Context,
+    transfer: Annotated[str | None, typer.Argument()] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 if one differs.")] = False,
+    json: Json = False,
+) -> None:
+    """Compute states from their events."""
+    use_case = _parts(context).project_events
+    if transfer is None:
+        outcome = use_case.rebuild_all(check_only=check)
+        checked, different = outcome.checked, outcome.different
+    else:
+        checked, different = 1, [transfer] if use_case.rebuild(transfer, check_only=check) else []
+    show.rebuilt(checked, different, check=check, as_json=json)
+    raise typer.Exit(1 if check and different else 0)
+
+
+@app.command()
+def status(context: typer.Context, *, json: Json = False) -> None:
+    """Show how far the chains are read and whether all is well; exit 1 if not."""
+    found = _parts(context).observe.status()
+    show.status(found, as_json=json)
+    raise typer.Exit(0 if found["healthy"] else 1)
+
+
+@letters_app.command("list")
+def list_letters(
+    context: typer.Context, limit: Annotated[int, typer.Option(min=1)] = 100, *, json: Json = False
+) -> None:
+    """List dead letters with their causes; they stay where they are."""
+    show.letters(_parts(context).dead_letters.list(limit), as_json=json)
+
+
+@letters_app.command("replay")
+def replay_letters(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Send dead letters on their way again; exit 1 if one named was not found."""
+    done = _parts(context).dead_letters.replay(ids or None)
+    show.replayed(done, as_json=json)
+    raise typer.Exit(1 if done.missing else 0)
+
+
+@contracts_app.command("check")
+def check(context: typer.Context, *, json: Json = False) -> None:
+    """Compare the registry with the nodes; exit 1 if something is wrong."""
+    parts = _parts(context)
+    findings = check_contracts(parts.registry, parts.chains)
+    show.findings(parts.registry, findings, as_json=json)
+    raise typer.Exit(1 if any(finding.severity != "info" for finding in findings) else 0)
+
+
+_EXITS: Final[dict[type[PlumblineError], int]] = {ConfigError: 2, InvalidInput: 2, NotFound: 1}
+
+
+def main() -> NoReturn:
+    """Run the command line; errors are one line on stderr."""
+    log_lines.set_up()
+    command: Callable[..., Any] = app
+    try:
+        command()
+    except PlumblineError as error:
+        typer.echo(f"plumbline: {log_lines.redact(str(error))}", err=True)
+        sys.exit(next((code for kind, code in _EXITS.items() if isinstance(error, kind)), 1))
+    sys.exit(0)

@@ -1,0 +1,176 @@
+"""What the command line prints: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from shared.app.check_contracts import Finding
+    from shared.app.deadletters import DeadLetter, Replayed
+    from shared.domain.contract import Registry
+    from shared.ports import Document
+
+_PLACE: Final = frozenset(
+    ("chainId", "contract", "blockNumber", "blockHash", "transactionHash", "logIndex", "transferHash", "step")
+)
+_CONSOLE: Final = Console(soft_wrap=True, highlight=False)
+
+
+def _json(value: Any) -> None:
+    print(orjson.dumps(value, default=str).decode())  # noqa: T201 - the command's answer
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def short(value: object) -> str:
+    """Return the beginning of a hash or id, a dash for nothing."""
+    text = "-" if value is None else str(value)
+    return text if len(text) <= 14 else f"{text[:12]}…"  # noqa: PLR2004 - as wide as a column may be
+
+
+def events(found: Iterable[Document], *, as_json: bool) -> None:
+    """Print events; as JSON one a line."""
+    if as_json:
+        for event in found:
+            _json(event)
+        return
+    table = _table("event", "type", "transfer", "block", "hash", "log", "finality", "superseded", "arguments")
+    for event in found:
+        data = event.get("data", {})
+        arguments = {key: value for key, value in data.items() if key not in _PLACE}
+        table.add_row(
+            short(event["eventId"]), event["eventType"], short(event["rolloverId"]),
+            short(data.get("blockNumber")), short(data.get("blockHash")), short(data.get("logIndex")),
+            short(event["finality"]), "yes" if event["superseded"] else "", orjson.dumps(arguments).decode(),
+        )  # fmt: skip
+    _CONSOLE.print(table)
+
+
+def state(found: Document, *, as_json: bool) -> None:
+    """Print a state."""
+    if as_json:
+        _json(found)
+        return
+    for name in ("rolloverId", "status", "contractState", "contractKey", "transferHash", "lastEventAt"):
+        _CONSOLE.print(f"{name:<14} {found[name]}")
+    table = _table("milestone", "proved by", "at", "block", "finality", "transaction")
+    for name, milestone in found["milestones"].items():
+        table.add_row(
+            name, milestone["proof"], milestone["at"], short(milestone["blockNumber"]),
+            short(milestone["finality"]), short(milestone["transactionHash"]),
+        )  # fmt: skip
+    _CONSOLE.print(table)
+
+
+def timeline(found: Sequence[Document], *, as_json: bool) -> None:
+    """Print a timeline."""
+    if as_json:
+        _json(found)
+        return
+    table = _table("when", "what", "finality", "", "transaction")
+    for entry in found:
+        table.add_row(
+            entry["timestamp"], entry["eventType"], short(entry["finality"]),
+            "superseded" if entry["superseded"] else "", short(entry["transactionHash"]),
+        )  # fmt: skip
+    _CONSOLE.print(table)
+
+
+def report(found: Document, *, as_json: bool) -> None:
+    """Print the report of a reconciliation."""
+    if as_json:
+        _json(found)
+        return
+    for key, pin in found["pins"].items():
+        _CONSOLE.print(f"contract {key} at block {pin['number']} ({short(pin['hash'])})")
+    for key, coverage in found["coverage"].items():
+        shown = ", ".join(f"{name} {value}" for name, value in coverage.items())
+        _CONSOLE.print(f"coverage {key}: {shown}")
+    _CONSOLE.print(
+        f"checked {found['checked']}, mismatches {found['mismatchCount']}, events created "
+        f"{found['createdCount']} ({found['createdByContractState']} by contract state alone), superseded "
+        f"{found['supersededCount']}, projected again {found['projectedAgain']}, errors {found['errorCount']}, "
+        f"{found['durationS']:.2f} s" + (", dry run: nothing was written" if found["dryRun"] else "")
+    )
+    if found["mismatches"]:
+        table = _table("transfer", "cause", "explanation", "repaired")
+        for entry in found["mismatches"]:
+            repaired = "yes" if entry["repaired"] else "no"
+            table.add_row(short(entry["rolloverId"]), entry["cause"], entry["explanation"], repaired)
+        _CONSOLE.print(table)
+    for name in ("late", "joined", "unmapped", "orphans", "conflicts", "levels", "errors", "notDeployed"):
+        for entry in found[name]:
+            _CONSOLE.print(f"{name}: {entry if isinstance(entry, str) else orjson.dumps(entry).decode()}")
+
+
+def rebuilt(checked: int, different: Sequence[str], *, check: bool, as_json: bool) -> None:
+    """Print the outcome of a rebuild."""
+    if as_json:
+        _json({"checked": checked, "different": different, "checkOnly": check})
+        return
+    _CONSOLE.print(f"{checked} transfers, {len(different)} {'differ' if check else 'written anew'}")
+    for rollover_id in different:
+        _CONSOLE.print(f"  {rollover_id}")
+
+
+def status(found: Document, *, as_json: bool) -> None:
+    """Print how all stands."""
+    if as_json:
+        _json(found)
+        return
+    _CONSOLE.print("healthy" if found["healthy"] else "NOT healthy: " + "; ".join(found["problems"]))
+    for chain_id, chain in found["chains"].items():
+        _CONSOLE.print(
+            f"chain {chain_id}: read through {chain['readThrough']} of {chain['head']}, "
+            f"{chain['behind']} behind, at {chain['readAt']}"
+        )
+    last = found["reconciliation"]
+    if last:
+        _CONSOLE.print(
+            f"reconciled {last['finishedAt']}: {last['checked']} checked, {last['mismatchCount']} mismatches"
+        )
+    _CONSOLE.print(f"dead letters: {found['deadLetters']}")
+
+
+def letters(found: Sequence[DeadLetter], *, as_json: bool) -> None:
+    """Print dead letters."""
+    if as_json:
+        _json([asdict(letter) for letter in found])
+        return
+    table = _table("id", "cause", "detail", "since")
+    for letter in found:
+        table.add_row(letter.message_id, letter.cause, letter.detail, letter.published_at.isoformat())
+    _CONSOLE.print(table if found else "no dead letters")
+
+
+def replayed(done: Replayed, *, as_json: bool) -> None:
+    """Print what was replayed."""
+    if as_json:
+        _json(asdict(done))
+        return
+    _CONSOLE.print(f"{len(done.replayed)} replayed")
+    for identity in done.missing:
+        _CONSOLE.print(f"not found: {identity}")
+
+
+def findings(registry: Registry, found: Sequence[Finding], *, as_json: bool) -> None:
+    """Print what is wrong with the registry."""
+    if as_json:
+        _json([asdict(finding) for finding in found])
+        return
+    table = _table("contract", "severity", "problem", "detail", "what to do")
+    for finding in found:
+        table.add_row(finding.contract, finding.severity, finding.problem, finding.detail, finding.fix)
+    _CONSOLE.print(table if found else f"{len(registry.contracts)} contracts agree with their nodes")
