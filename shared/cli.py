@@ -1,3 +1,7 @@
+# NOTE TO THE HELPER ON LOCAL/CLI/STORY (from the founder): shared/cli.py, shared/local/{cloud,children,serve,deliver,listen,http_push,show}.py,
+# shared/app/observe.py, functions/, config, bootstrap, logging are written by the founder and WORK: do not rewrite them. Yours now:
+# Makefile, .ci/run, importlinter, shared/local/story.py, shared/local/demo.py, tests/integration/{test_story,test_local}.py, CLI tests.
+# Mend what your tests find. Remove this note when you have read it.
 """The command line. Exit codes: 0 done, 1 found something wrong, 2 misuse or bad configuration."""
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ def settings(
 ) -> None:
     """Keep Firestore true to the chain.
 
-    Settings come from PLUMBLINE_* variables; where PLUMBLINE_STORE is not set, from the last `plumbline local`.
+    Settings come from PLUMBLINE_* variables; without PLUMBLINE_STORE, from the last `plumbline local`.
     """
     environ = dict(os.environ)
     file = home / ENVIRONMENT_FILE

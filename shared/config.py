@@ -65,11 +65,9 @@ NUMBERS: Final = {
     "alert_mismatches": Number(
         "PLUMBLINE_ALERT_MISMATCHES", 5, 0, "mismatches beyond which a run raises the alert"
     ),
-    "blocks_behind": Number(
-        "PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks beyond which status is unhealthy"
-    ),
+    "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
     "reconciled_within_s": Number(
-        "PLUMBLINE_RECONCILED_WITHIN_S", 900.0, 1, "age of the last run beyond which status is unhealthy"
+        "PLUMBLINE_RECONCILED_WITHIN_S", 900.0, 1, "age of the last run past which status is bad"
     ),
 }
 """Every numeric setting by its name in ``Settings.numbers``."""

@@ -13,10 +13,11 @@ from shared.adapters.cloud_events import DOCUMENT_CREATED, PUBSUB
 from shared.domain.topics import CHAIN_LOGS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.ports import Change, Delivery, Document
 
 _SOURCE: Final = "//plumbline.local"
-_INT64: Final = 2**63
 
 
 class Pusher:
@@ -79,20 +80,21 @@ def _fields(document: Document) -> dict[str, Any]:
     return {name: _typed(value) for name, value in document.items()}
 
 
+_TYPED: Final[tuple[tuple[type, str, Callable[[Any], Any]], ...]] = (
+    (type(None), "nullValue", lambda _: None),
+    # Before int, of which bool is a kind.
+    (bool, "booleanValue", bool),
+    (int, "integerValue", str),
+    (float, "doubleValue", float),
+    (str, "stringValue", str),
+    (dict, "mapValue", lambda value: {"fields": _fields(value)}),
+    (list, "arrayValue", lambda value: {"values": [_typed(each) for each in value]}),
+)
+
+
 def _typed(value: Any) -> dict[str, Any]:
     """Return a value as Firestore's JSON spells it."""
-    if value is None:
-        return {"nullValue": None}
-    if isinstance(value, bool):
-        return {"booleanValue": value}
-    if isinstance(value, int) and -_INT64 <= value < _INT64:
-        return {"integerValue": str(value)}
-    if isinstance(value, float):
-        return {"doubleValue": value}
-    if isinstance(value, str):
-        return {"stringValue": value}
-    if isinstance(value, dict):
-        return {"mapValue": {"fields": _fields(value)}}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [_typed(each) for each in value]}}
+    for kind, name, spell in _TYPED:
+        if isinstance(value, kind):
+            return {name: spell(value)}
     raise TypeError(f"no Firestore value: {value!r}")

@@ -25,7 +25,7 @@ SERVED: Final = {"handle_chain_event": "cloudevent", "project_events": "cloudeve
 def application() -> Callable[..., Any]:
     """Return a WSGI application that holds every served function at ``/<name>``."""
     apps = {
-        f"/{name}": _at_root(create_app(name, str(FUNCTIONS / name / "main.py"), kind))
+        f"/{name}": _at_root(create_app(name, str(FUNCTIONS / name / "main.py"), kind))  # type: ignore[no-untyped-call]
         for name, kind in SERVED.items()
     }
     return DispatcherMiddleware(NotFound(), apps)
@@ -40,7 +40,7 @@ def _at_root(app: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-class _Server(BaseApplication):  # type: ignore[misc] - gunicorn has no types
+class _Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, port: int) -> None:
         self._port = port
         super().__init__()

@@ -98,11 +98,13 @@ def report(found: Document, *, as_json: bool) -> None:
     for key, coverage in found["coverage"].items():
         shown = ", ".join(f"{name} {value}" for name, value in coverage.items())
         _CONSOLE.print(f"coverage {key}: {shown}")
+    dry = ", dry run: nothing was written" if found["dryRun"] else ""
     _CONSOLE.print(
         f"checked {found['checked']}, mismatches {found['mismatchCount']}, events created "
         f"{found['createdCount']} ({found['createdByContractState']} by contract state alone), superseded "
-        f"{found['supersededCount']}, projected again {found['projectedAgain']}, errors {found['errorCount']}, "
-        f"{found['durationS']:.2f} s" + (", dry run: nothing was written" if found["dryRun"] else "")
+        f"{found['supersededCount']}, projected again {found['projectedAgain']}, "
+        f"errors {found['errorCount']}, {found['durationS']:.2f} s"
+        + (", dry run: nothing was written" if found["dryRun"] else "")
     )
     if found["mismatches"]:
         table = _table("transfer", "cause", "explanation", "repaired")
