@@ -1,0 +1,1 @@
+"""One folder per function: each decodes a request, calls one use case, and maps its errors."""
