@@ -171,11 +171,11 @@ class World:
         return {"address": ADDRESS, "topics": topics, "data": "0x" + encode(types, values).hex()}
 
     def _answer(self, call: Call, block_number: int) -> bytes:
-        argument = "0x" + call.data[4:36].hex()
+        selector, argument = "0x" + call.data[:4].hex(), "0x" + call.data[4:36].hex()
         reads = self.spec.reads
-        if reads.tokenised and call.data[:4] == reads.tokenised.selector:
+        if reads.tokenised and selector == reads.tokenised.selector:
             return (argument in self.tokenised).to_bytes(32)
-        if reads.level and call.data[:4] == reads.level.selector:
+        if reads.level and selector == reads.level.selector:
             return self.levels.get("0x" + argument[26:], 0).to_bytes(32)
         return self.chain._state_of(call, block_number)
 
