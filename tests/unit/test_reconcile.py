@@ -246,7 +246,7 @@ def test_an_unmapped_transfer_is_joined_by_its_calldata(world: World) -> None:
     types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
     values = [bytes.fromhex(transfer_hash("a")[2:]), SENDER, RECEIVER, 1, 1, "a"]
     world.start("a", mapped=False)
-    world.act("a", "agree_send", calldata=agree.selector + encode(types, values))
+    world.act("a", "agree_send", calldata=bytes.fromhex(agree.selector[2:]) + encode(types, values))
     bare = world.state(transfer_hash("a"))
     assert bare
     assert bare["unmapped"]
@@ -265,7 +265,7 @@ def test_a_reference_that_is_not_the_hash_resolves_nothing(world: World) -> None
     agree = next(f for f, _ in world.spec.references)
     types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
     values = [bytes.fromhex(transfer_hash("a")[2:]), SENDER, RECEIVER, 1, 1, "somebody else"]
-    world.act("a", "agree_send", calldata=agree.selector + encode(types, values))
+    world.act("a", "agree_send", calldata=bytes.fromhex(agree.selector[2:]) + encode(types, values))
     report = world.run()
     assert (report["joined"], report["unmapped"]) == ([], [transfer_hash("a")])
 
