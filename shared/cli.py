@@ -1,7 +1,3 @@
-# NOTE TO THE HELPER ON LOCAL/CLI/STORY (from the founder): shared/cli.py, shared/local/{cloud,children,serve,deliver,listen,http_push,show}.py,
-# shared/app/observe.py, functions/, config, bootstrap, logging are written by the founder and WORK: do not rewrite them. Yours now:
-# Makefile, .ci/run, importlinter, shared/local/story.py, shared/local/demo.py, tests/integration/{test_story,test_local}.py, CLI tests.
-# Mend what your tests find. Remove this note when you have read it.
 """The command line. Exit codes: 0 done, 1 found something wrong, 2 misuse or bad configuration."""
 
 from __future__ import annotations
