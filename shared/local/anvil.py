@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PACKAGES = Path(__file__).parent / "node_modules" / "@foundry-rs"
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _SYSTEMS = {"linux": "linux", "darwin": "darwin", "windows": "win32"}
+_KILL_WHEN_ORPHANED = ["/bin/sh", "-c", 'read -r _; kill -9 "$0"']
 _LISTENING = re.compile(rb"Listening on 127\.0\.0\.1:(\d+)")
 
 
@@ -62,6 +63,7 @@ class Anvil:
         self._log = log
         self._ready_within_s = ready_within_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._port = port
         self._rpc: Rpc | None = None
         self._listening = Event()
@@ -109,6 +111,14 @@ class Anvil:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C stops us, and we stop it
         )
+        # Waits on a pipe that only we hold: a node would outlive us if we were killed.
+        self._guard = subprocess.Popen(  # noqa: S603 - a line of shell of our own
+            [*_KILL_WHEN_ORPHANED, str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._listening.clear()
         self._listens = False
         self._last_words = ""
@@ -130,6 +140,7 @@ class Anvil:
         process, self._process = self._process, None
         if process is None:
             return
+        self._dismiss_guard()
         process.terminate()
         try:
             process.wait(timeout=5)
@@ -139,6 +150,13 @@ class Anvil:
         if self._reader is not None:
             self._reader.join()
             self._reader = None
+
+    def _dismiss_guard(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None and guard.stdin is not None:
+            guard.kill()
+            guard.wait()
+            guard.stdin.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

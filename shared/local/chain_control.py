@@ -77,6 +77,11 @@ def reorg(rpc: Rpc, depth: int, transactions: Sequence[tuple[Mapping[str, Any] |
     rpc.call("anvil_reorg", depth, [[transaction, block] for transaction, block in transactions])
 
 
+def set_clock(rpc: Rpc, seconds: int) -> None:
+    """Set the node's clock, in seconds since 1970: it falls behind by what a reorg replaces."""
+    rpc.call("anvil_setTime", seconds)
+
+
 def raw_transaction(rpc: Rpc, transaction_hash: str) -> str:
     """Return a transaction as it was signed, for mining the very same one again in a reorg."""
     return str(rpc.call("eth_getRawTransactionByHash", transaction_hash))
