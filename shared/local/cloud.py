@@ -19,9 +19,7 @@ from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
 from shared.errors import ChainUnavailable, ConfigError
-from shared.local.anvil import Anvil
 from shared.local.children import Children
-from shared.local.escrow.client import EscrowClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,10 +62,10 @@ def run_local(options: LocalOptions) -> int:
         children = Children({**os.environ, **environ, "NO_PROXY": "127.0.0.1,localhost"})
         opened.callback(children.stop)
         children.add("functions", "shared.local.serve", "--port", str(port))
-        _wait_until_served(port, stop)
         children.add("listener", "shared.local.listen")
         every = str(options.reconcile_every_s)
         children.add("delivery", "shared.local.deliver", "--port", str(port), "--reconcile-every", every)
+        _wait_until_served(port, stop)
         if not stop.is_set():
             print(orjson.dumps(_ready(environ, port, children)).decode(), flush=True)  # noqa: T201 - its answer
         while not stop.wait(_TEND_S):
@@ -104,6 +102,10 @@ def _home(options: LocalOptions) -> Path:
 
 def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, str]:
     if options.rpc_url is None:
+        # Only here: a chain of one's own needs encoders that take half a second to import.
+        from shared.local.anvil import Anvil  # noqa: PLC0415
+        from shared.local.escrow.client import EscrowClient  # noqa: PLC0415
+
         anvil = opened.enter_context(Anvil(block_time=options.block_time_s, chain_id=_CHAIN_ID))
         escrow = EscrowClient.deploy(anvil.rpc)
         contracts = write_contract_file(home / "contracts", _CHAIN_ID, escrow.address, 1, Finality(depth=0))

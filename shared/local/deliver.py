@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("plumbline.deliver")
 POSITIONS: Final = "local_triggers"
 _IDLE_S: Final = 0.05
-_IN_FLIGHT: Final = 4
+_IN_FLIGHT: Final = 2
 _PAGE: Final = 200
 _LONGEST_PAUSE_S: Final = 5.0
 _OK: Final = range(200, 300)

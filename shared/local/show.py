@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from shared.app.check_contracts import Finding
     from shared.app.deadletters import DeadLetter, Replayed
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from shared.ports import Document
 
 _PLACE: Final = frozenset(
-    ("chainId", "contract", "blockNumber", "blockHash", "transactionHash", "logIndex", "transferHash", "step")
-)
-_CONSOLE: Final = Console(soft_wrap=True, highlight=False)
+    (
+        "chainId", "contract", "blockNumber", "blockHash", "transactionHash", "logIndex", "transferHash",
+        "step", "joins", "correctedEventType",
+    )
+)  # fmt: skip
+_CONSOLE: Final = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def _json(value: Any) -> None:
@@ -46,16 +49,27 @@ def events(found: Iterable[Document], *, as_json: bool) -> None:
         for event in found:
             _json(event)
         return
-    table = _table("event", "type", "transfer", "block", "hash", "log", "finality", "superseded", "arguments")
     for event in found:
         data = event.get("data", {})
-        arguments = {key: value for key, value in data.items() if key not in _PLACE}
-        table.add_row(
-            short(event["eventId"]), event["eventType"], short(event["rolloverId"]),
-            short(data.get("blockNumber")), short(data.get("blockHash")), short(data.get("logIndex")),
-            short(event["finality"]), "yes" if event["superseded"] else "", orjson.dumps(arguments).decode(),
-        )  # fmt: skip
-    _CONSOLE.print(table)
+        kind = data.get("correctedEventType", event["eventType"])
+        place = ""
+        if "logIndex" in data:
+            place = f"block {data['blockNumber']} {short(data['blockHash'])} log {data['logIndex']}"
+        notes = ["joined" if kind != event["eventType"] else "", "SUPERSEDED" if event["superseded"] else ""]
+        line = [event["timestamp"], kind, short(event["rolloverId"]), place, event["finality"] or "", *notes]
+        _CONSOLE.print("  ".join(part for part in line if part))
+        arguments = [f"{name}={value}" for name, value in _flat(data) if name.split(".")[0] not in _PLACE]
+        if arguments:
+            _CONSOLE.print(f"    {' '.join(arguments)}", style="dim")
+
+
+def _flat(data: Document, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the arguments with dotted names."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def state(found: Document, *, as_json: bool) -> None:
@@ -103,8 +117,7 @@ def report(found: Document, *, as_json: bool) -> None:
         f"checked {found['checked']}, mismatches {found['mismatchCount']}, events created "
         f"{found['createdCount']} ({found['createdByContractState']} by contract state alone), superseded "
         f"{found['supersededCount']}, projected again {found['projectedAgain']}, "
-        f"errors {found['errorCount']}, {found['durationS']:.2f} s"
-        + (", dry run: nothing was written" if found["dryRun"] else "")
+        f"errors {found['errorCount']}, {found['durationS']:.2f} s{dry}"
     )
     if found["mismatches"]:
         table = _table("transfer", "cause", "explanation", "repaired")

@@ -1,0 +1,5 @@
+"""``python -m shared`` is ``plumbline``."""
+
+from shared.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""Back-fill whole lives until every state is right, one CloudEvent an event, through ``plumbline local``.
+
+Run: ``python -m tests.performance.bench_whole_way [--lives 10000]``. The plain web3.py loop (decode, insert row
+by row) runs over the same chain first. Exits 1 below 0.8 times the loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from shared.adapters.sqlite import SqliteDocuments
+from shared.contracts.template import write_contract_file
+from shared.domain.contract import Finality
+from shared.domain.events import EVENTS
+from shared.domain.state import STATES
+from shared.local.escrow.calldata import whole_life
+from tests.performance.bench_backfill import plain_loop
+from tests.performance.rig import filled_chain, stopwatch
+from tests.support.chain import parties
+
+TARGET_RATIO = 0.8
+_DEADLINE_S = 600
+
+
+def main() -> int:
+    """Run, print, and say whether the target was reached."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lives", type=int, default=10_000)
+    lives = parser.parse_args().lives
+    calls = [call for number in range(lives) for call in whole_life(f"bench-{number}", parties(3, 3))]
+    with (
+        filled_chain(calls, max(1, len(calls) // 400)) as (anvil, escrow, logs),
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        home = Path(directory)
+        plain = plain_loop(anvil.rpc_url, escrow.address, home)
+        contract = write_contract_file(home / "contracts", 31337, escrow.address, 1, Finality(depth=0))
+        store = home / "store.sqlite"
+        command = [
+            sys.executable, "-m", "shared", "local", "--home", str(home / "var"), "--rpc-url", anvil.rpc_url,
+            "--contract", str(contract), "--store", f"sqlite:///{store}", "--reconcile-every", "0",
+        ]  # fmt: skip
+        with stopwatch(f"{logs:,} logs to right states, start-up included", logs, "logs") as ours:
+            local = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            try:
+                if local.stdout is None or not json.loads(local.stdout.readline())["ready"]:
+                    raise SystemExit("plumbline local did not get ready")
+                wait_for(store, f"31337:{escrow.address}", lives, logs)
+            finally:
+                local.terminate()
+                local.wait()
+    ratio = ours[0] / plain
+    print(f"ratio {ratio:.2f} (target {TARGET_RATIO})")  # noqa: T201
+    return 0 if ratio >= TARGET_RATIO else 1
+
+
+def wait_for(store: Path, contract_key: str, lives: int, logs: int) -> None:
+    """Wait until every life is closed and every log is an event."""
+    documents = SqliteDocuments(store)
+    deadline = time.monotonic() + _DEADLINE_S
+    told = 0
+    while time.monotonic() < deadline:
+        done = documents.count(STATES, (("contractKey", contract_key), ("open", False)))
+        if done >= lives and documents.count(EVENTS) == logs:
+            return
+        if done // 2000 > told:
+            told = done // 2000
+            print(f"  {done} of {lives} states right, {documents.count(EVENTS)} events", flush=True)  # noqa: T201
+        time.sleep(0.25)
+    raise SystemExit("not done within the deadline")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
