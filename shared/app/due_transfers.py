@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.event_log import MAPPINGS
@@ -15,7 +15,7 @@ from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from shared.app.event_log import EventLog
     from shared.app.reconcile import ReconcileSettings
@@ -31,10 +31,14 @@ _CHUNK_OF_BLOCKS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Transfers to check next; ``after`` is where the following page starts, None at the end."""
+    """Transfers to check next; ``after`` is where the following page starts, None at the end.
+
+    ``cursor`` is what the next run is to remember once this page has been put right, and not before.
+    """
 
     candidates: list[Candidate]
     after: After
+    cursor: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DueTransfers:
@@ -126,7 +130,7 @@ class DueTransfers:
         # Those that phase ``closed`` has yet to come to are left to it.
         through = self._cursor.get("closedAfter", [-1, ""])
         due = [c for c in page.candidates if c.state and [c.state["lastBlock"], c.rollover_id] <= through]
-        return Page(due, page.after)
+        return Page(due, page.after, page.cursor)
 
     def _rotating(self, name: str, after: After, budget: int, *, is_open: bool) -> Page:
         """Go on where the last run stopped, as far as the budget, then start over in the next run."""
@@ -136,8 +140,8 @@ class DueTransfers:
         where = (("contractKey", self._spec.key), ("open", is_open))
         page = self._query(where, [key] if key else None, budget - taken)
         taken += len(page.candidates)
-        self.remember(**{name: page.after[0] if page.after else None})
-        return Page(page.candidates, [page.after[0], taken] if page.after else None)
+        cursor = {name: page.after[0] if page.after else None}
+        return Page(page.candidates, [page.after[0], taken] if page.after else None, cursor)
 
     def _closed(self, after: After) -> Page:
         start = after or self._cursor.get("closedAfter")
@@ -152,8 +156,8 @@ class DueTransfers:
         if not final:
             return Page([], None)
         last = [final[-1][1]["lastBlock"], final[-1][0]]
-        self.remember(closedAfter=last)
-        return Page([_candidate(state) for _, state in final], last if len(final) == self._size else None)
+        candidates = [_candidate(state) for _, state in final]
+        return Page(candidates, last if len(final) == self._size else None, {"closedAfter": last})
 
     def _mapped(self, after: After) -> Page:
         found = self._documents.query(
@@ -180,9 +184,8 @@ class DueTransfers:
         if not found:
             return Page([], None)
         last = [found[-1][1]["audit"]["storedAt"], found[-1][0]]
-        self.remember(changedAfter=last)
         candidates = self._candidates({event["rolloverId"] for _, event in found})
-        return Page(candidates, last if len(found) == self._size else None)
+        return Page(candidates, last if len(found) == self._size else None, {"changedAfter": last})
 
     def _moved(self, after: After) -> Page:
         first, span = after or [self._cursor.get("movedThrough", self._spec.deployment_block - 1) + 1, 0]
@@ -197,9 +200,9 @@ class DueTransfers:
             return Page([], [first, (last - first + 1) // 2])
         hashes = {found for log in logs if (found := self._transfer_of(log))}
         ids = self._event_log.mapped(hashes)
-        self.remember(movedThrough=last)
         candidates = self._candidates({ids.get(key, key) for key in hashes})
-        return Page(candidates, [last + 1, span] if last < self._pin.number else None)
+        following: After = [last + 1, span] if last < self._pin.number else None
+        return Page(candidates, following, {"movedThrough": last})
 
     def _transfer_of(self, log: RawLog) -> str | None:
         try:

@@ -67,6 +67,8 @@ class ReconcileContract:
             while not report.is_done(key, phase):
                 page = due.page(phase, report.position(key, phase))
                 self._put_right(page.candidates)
+                if page.cursor:
+                    due.remember(**page.cursor)
                 report.advance(key, phase, page.after, len(page.candidates))
                 yield len(page.candidates)
         due.remember(suspects=report.document["suspects"])

@@ -178,11 +178,16 @@ class Repair:
 
     def _take_back(self, finding: Finding, stream: Sequence[Event], done: Repaired) -> None:
         stored = {event["eventId"]: event for event in stream}
+        folded = fold(finding.candidate.rollover_id, stream)
+        verdicts = folded["verdicts"] if folded else {}
+        known = False
         refuted: dict[str, list[Event]] = defaultdict(list)
         for key in finding.comparison.ahead:
             event = stored.get(key)
-            if event is None:
-                continue  # the state knew an event that is gone: the rebuild drops it
+            if event is None or is_superseded(verdicts, key):
+                # Gone, or judged by a run that died before it projected: the rebuild drops it.
+                known = True
+                continue
             reason, settled = self._history.refutation(event, self._pin)
             if settled:
                 refuted[reason].append(event)
@@ -190,7 +195,8 @@ class Repair:
                 done.cause, done.explanation = INCONSISTENT, f"{EXPLANATIONS[INCONSISTENT]}: {reason}"
         if not refuted:
             if done.cause == AHEAD:
-                done.cause, done.explanation = LATE, EXPLANATIONS[LATE]
+                done.cause = UNPROJECTED if known else LATE
+                done.explanation = EXPLANATIONS[done.cause]
             return
         blocks = {
             event["data"]["blockHash"]: event["data"]["blockNumber"]

@@ -13,7 +13,7 @@ from shared.ports import Delivery, Message
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from shared.ports import Clock
 
@@ -35,9 +35,19 @@ class _Waiting:
 
 
 class MemoryBus:
-    """Bus without a store. ``published`` keeps every message in order, as (topic, message)."""
+    """Bus without a store. ``published`` keeps every message in order, as (topic, message).
 
-    def __init__(self, clock: Clock | None = None, topology: Sequence[Subscription] = TOPOLOGY) -> None:
+    ``fail_at`` is called with ("publish", topic, message id) before each single message is out; what it
+    raises stands for the death of the process: earlier messages are out, this one is not.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        topology: Sequence[Subscription] = TOPOLOGY,
+        fail_at: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self.fail_at = fail_at
         self.published: list[tuple[str, Message]] = []
         self._clock = clock or FakeClock()
         self._topology = Topology(topology)
@@ -96,8 +106,10 @@ class MemoryBus:
 
     def _publish(self, topic: str, message: Message) -> str:
         kept = Message(bytes(message.data), dict(message.attributes))
+        message_id = str(len(self.published) + 1)
+        if self.fail_at:
+            self.fail_at("publish", topic, message_id)
         self.published.append((topic, kept))
-        message_id = str(len(self.published))
         now = self._clock.now()
         for each in self._topology.subscribers(topic):
             self._waiting[each.name].append(_Waiting(message_id, kept, now, now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eth_abi import encode
+from eth_abi.abi import encode
 
 from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import LOGS, REMOVED, HandleChainEvent, LogBatch

@@ -1,0 +1,348 @@
+"""Kill -9 between any two writes of handler, projector and reconciler, then a restart: all is as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from eth_abi.abi import encode
+
+from shared.app.event_log import MAPPINGS, EventLog
+from shared.app.handle_chain_event import LOGS, REMOVED, HandleChainEvent, LogBatch
+from shared.app.project_events import ProjectEvents
+from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_report import is_straight
+from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.hashing import transfer_hash
+from shared.domain.state import STATES
+from shared.domain.topics import CHAIN_LOGS_DEAD
+from shared.ports import Query
+from tests.support.world import LEVEL_2, LEVEL_3, RECEIVER, SENDER, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from shared.ports import Document, RawLog
+
+_VERDICTS = (SUPERSEDED, REINSTATED)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Kill:
+    """Counts writes to store and bus alike, and kills before number ``at`` (from 0) takes effect."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.writes = 0
+
+    def __call__(self, _operation: str, _place: str, _key: str) -> None:
+        """Count one write."""
+        self.writes += 1
+        if self.writes - 1 == self.at:
+            raise Killed
+
+
+class Cloud:
+    """What the platform keeps while processes die: messages that nobody acknowledged, trigger events."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.messages: list[bytes] = []
+        self.position: str | None = None
+
+    def send(self, logs: list[RawLog], kind: str = LOGS, counter: int = 0) -> None:
+        """Publish a batch of logs."""
+        self.messages.append(LogBatch(kind, 1, counter, logs).encode())
+
+    def deliver(self) -> None:
+        """Deliver every message, then every trigger event; each counts as done once its function returns."""
+        while self.messages:
+            self.world.handler.handle(self.messages[0])
+            del self.messages[0]
+        for change in self.world.documents.watch(EVENTS, self.position, 1000):
+            self.world.projection.project([change.document])
+            self.position = change.position
+
+
+Scene = tuple[World, "Callable[[], object]"]
+
+
+def restart(world: World) -> None:
+    """Start every process anew on what is stored; the lease of the dead one has run out."""
+    world.projection = ProjectEvents(world.documents)
+    world.log = EventLog(world.documents, world.clock, "handle_chain_event")
+    world.handler = HandleChainEvent(world.registry, world.log, world.bus, world.alerts)
+    world.clock.advance(world.settings.lease_s + 1)
+
+
+def run(scene: Scene, kill: Kill) -> World:
+    """Do the scene's work under the kill; if it struck, restart and do again what is not done."""
+    world, work = scene
+    world.documents.fail_at = world.bus.fail_at = kill  # type: ignore[attr-defined]
+    try:
+        work()
+    except Killed:
+        kill.at = None
+        restart(world)
+        work()
+    world.documents.fail_at = world.bus.fail_at = None  # type: ignore[attr-defined]
+    return world
+
+
+def stored_events(world: World) -> dict[Any, Document]:
+    """Return all events by what they are.
+
+    A verdict is known by its target: which value of the reorg counter it took tells how often a process
+    died, not what happened.
+    """
+    events: dict[Any, Document] = {}
+    for key, event in world.documents.query(EVENTS, Query()):
+        audit = {name: value for name, value in event["audit"].items() if name != "storedAt"}
+        known: Any = key
+        if event["eventType"] in _VERDICTS:
+            known = (event["eventType"], event["data"]["targetEventId"])
+            event["data"].pop("verdictSeq")
+            audit.pop("eventHash")
+            event.pop("eventId")
+        assert known not in events, f"twice: {known}"
+        events[known] = {**event, "audit": audit}
+    return events
+
+
+def stored_states(world: World) -> dict[str, Document]:
+    """Return all states, the numbers of verdicts apart (see ``stored_events``)."""
+    states = dict(world.documents.query(STATES, Query()))
+    for state in states.values():
+        state["verdicts"] = {key: verdict[1] for key, verdict in state["verdicts"].items()}
+        state.pop("stateHash")
+    return states
+
+
+def letters(world: World) -> set[tuple[str, bytes]]:
+    """Return the dead letters: a death after burying buries again, so these are at least once."""
+    buried = [message for topic, message in world.bus.published if topic == CHAIN_LOGS_DEAD]
+    return {(message.attributes["cause"], message.data) for message in buried}
+
+
+def assert_as_undisturbed(make: Callable[[Path], Scene], directory: Path) -> int:
+    """Kill at every write in turn and demand the outcome of the run that nothing disturbed."""
+    count = Kill()
+    calm = run(make(directory / "calm"), count)
+    wanted = (stored_events(calm), stored_states(calm), letters(calm))
+    assert_straight(calm)
+    for at in range(count.writes):
+        world = run(make(directory / str(at)), Kill(at))
+        outcome = (stored_events(world), stored_states(world), letters(world))
+        for found, expected in zip(outcome, wanted, strict=True):
+            assert found == expected, f"killed at {at}"
+        assert_straight(world)
+    return count.writes
+
+
+def assert_straight(world: World) -> None:
+    """Demand that every state is what its events say, and that a further reconciliation finds nothing."""
+    assert not world.projection.rebuild_all(check_only=True).different
+    again = world.run()
+    assert is_straight(again), again
+    assert not again["createdCount"]
+    assert not again["supersededCount"]
+
+
+def whole_lives(directory: Path) -> Scene:
+    """Two transfers from start to end, in batches of three logs."""
+    world = World(directory)
+    cloud = Cloud(world)
+    logs: list[RawLog] = []
+    for name, life in (("a", LEVEL_3), ("b", LEVEL_2)):
+        world.start(name)
+        for steps in life:
+            logs += world.act(name, *steps, sees=False)
+    for at in range(0, len(logs), 3):
+        cloud.send(logs[at : at + 3])
+    return world, cloud.deliver
+
+
+def with_a_poison_log(directory: Path) -> Scene:
+    """Make a batch amid which stand logs that nobody can read."""
+    world = World(directory)
+    cloud = Cloud(world)
+    world.start("a")
+    first, second = (world.act("a", step, sees=False)[0] for step in ("agree_send", "agree_receive"))
+    strange = {**second, "address": "0x" + "99" * 20}
+    cloud.send([first, {**first, "data": "0x01", "logIndex": "0x7"}, strange, second])
+    return world, cloud.deliver
+
+
+def with_a_removal(directory: Path) -> Scene:
+    """Send logs that a reorg takes back, one of them before it was ever delivered."""
+    world = World(directory)
+    cloud = Cloud(world)
+    world.start("a")
+    agreed = world.act("a", "agree_send", sees=False)
+    gone = world.act("a", "agree_receive", sees=False) + world.act("a", "financial", sees=False)
+    world.chain.reorg(2)
+    cloud.send(agreed + gone[:1])
+    cloud.send(gone, REMOVED, 1)
+    cloud.send(gone[1:])
+    cloud.send(world.act("a", "agree_receive", sees=False), counter=1)
+    return world, cloud.deliver
+
+
+def with_a_block_that_returns(directory: Path) -> Scene:
+    """Send logs that were taken back and are canonical again, by a later message."""
+    world = World(directory)
+    cloud = Cloud(world)
+    world.start("a")
+    agreed = world.act("a", "agree_send", sees=False) + world.act("a", "agree_receive", sees=False)
+    cloud.send(agreed)
+    cloud.send(agreed, REMOVED, 1)
+    back = [str(log["blockHash"]) for log in agreed]
+    cloud.messages.append(LogBatch(LOGS, 1, 2, agreed, returned=back).encode())
+    return world, cloud.deliver
+
+
+def mapped_amid(directory: Path) -> Scene:
+    """Map a transfer between two deliveries of the same log, which joins it."""
+    world = World(directory)
+    cloud = Cloud(world)
+    world.start("a", mapped=False)
+    logs = world.act("a", "agree_send")
+    world.documents.put(MAPPINGS, transfer_hash("a"), {"transferId": "a"})
+    cloud.send(logs)
+    cloud.send(world.act("a", "agree_receive", sees=False))
+
+    def work() -> None:
+        cloud.deliver()
+        world.run()
+
+    return world, work
+
+
+@pytest.mark.parametrize(
+    ("scene", "least"),
+    [
+        (whole_lives, 20),
+        (with_a_poison_log, 5),
+        (with_a_removal, 8),
+        (with_a_block_that_returns, 8),
+        (mapped_amid, 6),
+    ],
+)
+def test_handler_and_projector_killed_between_any_two_writes(
+    tmp_path: Path, scene: Callable[[Path], Scene], least: int
+) -> None:
+    """Killed before each write in turn and delivered again: the same events, once, and the same states."""
+    assert assert_as_undisturbed(scene, tmp_path) >= least
+
+
+def crooked_in_every_way(directory: Path) -> Scene:
+    """Missing, deleted, ahead, edited, never projected, lost logs, dropped by a reorg, and unmapped."""
+    world = World(directory)
+    for name in ("missing", "deleted", "ahead", "edited", "lost", "dropped"):
+        world.start(name)
+    world.live("missing", LEVEL_3, sees=False)
+    world.live("deleted", LEVEL_3)
+    world.live("edited", LEVEL_2[:3])
+    for name in ("ahead", "lost"):
+        world.live(name, LEVEL_3[:2])
+    for event in world.events("deleted"):
+        if event["eventType"] in ("blockchain.v5.minted", "blockchain.v5.agreement"):
+            world.documents.delete(EVENTS, event["eventId"])
+    for number in (1, 2):
+        premature = _foreign("ahead", "blockchain.v5.executed", number)
+        world.log.append(premature)
+        world.projection.project([premature])
+    edited = world.state("edited")
+    assert edited
+    world.documents.put(STATES, "edited", {**edited, "status": "cancelled"})
+    for log in world.act("lost", "financial", sees=False):
+        world.chain.lose_log(log)
+    _unmapped(world)
+    world.act("dropped", "agree_send")
+    world.live("dropped", LEVEL_3[1:3])
+    world.chain.reorg(2)
+    world.log.append(_foreign("edited", "settlement.funds_sent", 1))
+    return world, lambda: _reconcile(world)
+
+
+def many_pages(directory: Path) -> Scene:
+    """More transfers than are checked in every run: what changed or moved, and a share, in small pages."""
+    settings = ReconcileSettings(page_size=2, every_run_limit=1, rotation_runs=2)
+    world = World(directory, settings=settings)
+    for name in "abcde":
+        world.start(name)
+        world.live(name, LEVEL_3[:2])
+    _reconcile(world)
+    for name, sees in (("a", False), ("b", True), ("d", False)):
+        world.act(name, "financial", sees=sees)
+    world.live("c", LEVEL_3[2:])
+    for event in world.events("c")[-3:]:
+        world.documents.delete(EVENTS, event["eventId"])
+    return world, lambda: _reconcile(world)
+
+
+def wrongly_superseded(directory: Path) -> Scene:
+    """Events that a mistaken verdict hides, though their logs stand on the chain."""
+    world = World(directory)
+    world.start("a")
+    world.live("a", LEVEL_3[:3])
+    targets = [event for event in world.events("a") if event["eventType"].startswith("blockchain")]
+    world.log.supersede(targets, 3, "by mistake")
+    world.projection.rebuild("a")
+    return world, lambda: _reconcile(world)
+
+
+@pytest.mark.parametrize("scene", [crooked_in_every_way, many_pages, wrongly_superseded])
+def test_the_reconciler_killed_between_any_two_writes(tmp_path: Path, scene: Callable[[Path], Scene]) -> None:
+    """Killed before each write in turn, and run again once its lease has run out: all straight, once."""
+    assert assert_as_undisturbed(scene, tmp_path) > 10
+
+
+def test_a_rebuild_killed_between_any_two_writes(tmp_path: Path) -> None:
+    """Killed before each state it writes, a rebuild that is run again ends with the states of the events."""
+
+    def scene(directory: Path) -> Scene:
+        world = World(directory)
+        for name in ("a", "b", "c"):
+            world.start(name)
+            world.live(name, LEVEL_3)
+        for name in ("a", "b"):
+            state = world.state(name)
+            assert state
+            world.documents.put(STATES, name, {**state, "contractState": 1})
+        world.documents.delete(STATES, "c")
+        return world, world.projection.rebuild_all
+
+    assert assert_as_undisturbed(scene, tmp_path) == 3
+
+
+def _reconcile(world: World) -> None:
+    """Reconcile until nothing was found: what one run uncovers is another's."""
+    for _ in range(3):
+        if is_straight(world.run()):
+            return
+    pytest.fail("three runs did not put it right")
+
+
+def _foreign(transfer_id: str, kind: str, number: int) -> Document:
+    return {
+        "eventId": f"{transfer_id}-{kind}-{number}",
+        "eventType": kind,
+        "rolloverId": transfer_id,
+        "timestamp": "2023-11-14T22:10:00Z",
+        "data": {},
+    }
+
+
+def _unmapped(world: World) -> None:
+    agree = next(function for function, _ in world.spec.references)
+    types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
+    values = [bytes.fromhex(transfer_hash("unmapped")[2:]), SENDER, RECEIVER, 1, 1, "unmapped"]
+    world.start("unmapped", mapped=False)
+    calldata = bytes.fromhex(agree.selector[2:]) + encode(types, values)
+    world.act("unmapped", "agree_send", calldata=calldata)
+    world.act("unmapped", "agree_receive")
