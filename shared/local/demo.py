@@ -98,10 +98,10 @@ def main() -> int:
 
 def _told(local: RunningLocal, narrator: Narrator) -> Iterator[str]:
     """Tell the story; yield what did not come out as it must."""
-    with local.parts() as parts:
+    with local.parts() as parts, local.escrow() as escrow:
         story = Story(
             Stage(
-                local.escrow(), parts.documents, parts.event_log("application"), parts.clock,
+                escrow, parts.documents, parts.event_log("application"), parts.clock,
                 local.hold_listener, local.release_listener, narrator.tell,
             )
         )  # fmt: skip

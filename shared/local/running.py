@@ -20,7 +20,7 @@ from shared.local.escrow.client import EscrowClient
 from shared.local.rpc import Rpc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _READY_WITHIN_S: Final = 60.0
@@ -31,15 +31,20 @@ _FREE_LOCK_S: Final = 2.0
 class RunningLocal:
     """A ``plumbline local`` of our own, as a context manager.
 
-    ``home`` takes its files, and its log as ``local.log``. ``options``: further ones of the command.
+    ``home`` takes its files, and its log as ``local.log``. ``options``: further ones of the command;
+    ``settings``: PLUMBLINE_* variables besides those of this process.
     Raises PlumblineError where it does not get ready in time, with its last words.
     """
 
-    def __init__(self, home: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, home: Path, options: Sequence[str] = (), settings: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
+        self._settings = dict(settings or {})
         self._command = [sys.executable, "-m", "shared", "local", "--home", str(home), *options]
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self.exit_code: int | None = None
         self.ready: dict[str, Any] = {}
         self.environ: dict[str, str] = {}
 
@@ -47,7 +52,11 @@ class RunningLocal:
         self.home.mkdir(parents=True, exist_ok=True)
         self._log = (self.home / "local.log").open("ab")
         self._process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
+            self._command,
+            env={**os.environ, **self._settings},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
         )
         line = self._first_line()
         if not line:
@@ -66,13 +75,13 @@ class RunningLocal:
         return int(self.ready["pid"])
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int | None:
-        """End it and return its exit code, None if it has been ended before."""
+        """End it, if it runs, and return its exit code; TimeoutExpired where it had to be killed."""
         process, self._process = self._process, None
         if process is None:
-            return None
+            return self.exit_code
         process.send_signal(with_signal)
         try:
-            return process.wait(_ENDS_WITHIN_S)
+            self.exit_code = process.wait(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -82,6 +91,7 @@ class RunningLocal:
                 process.stdout.close()
             if self._log:
                 self._log.close()
+        return self.exit_code
 
     def leave(self) -> None:
         """Let it go on after this process."""
@@ -114,9 +124,14 @@ class RunningLocal:
         finally:
             parts.documents.close()
 
-    def escrow(self) -> EscrowClient:
-        """Return a client of the contract that it follows."""
-        return EscrowClient(Rpc(self.ready["rpcUrl"]), self.ready["contract"])
+    @contextmanager
+    def escrow(self) -> Iterator[EscrowClient]:
+        """Give a client of the contract that it follows."""
+        rpc = Rpc(self.ready["rpcUrl"])
+        try:
+            yield EscrowClient(rpc, self.ready["contract"])
+        finally:
+            rpc.close()
 
     def hold_listener(self) -> None:
         """Stop the listener where it stands, in a moment in which it does not hold the store's lock."""
