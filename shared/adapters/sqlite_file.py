@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
 import time
@@ -34,6 +36,8 @@ class SqliteFile:
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         self._lock = threading.Lock()
+        self._writer = threading.Lock()
+        self._gate_file: int | None = None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -55,7 +59,7 @@ class SqliteFile:
 
         Commits at the end; an exception rolls back and propagates.
         """
-        with self.reading() as connection:
+        with self._turn(), self.reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -64,11 +68,37 @@ class SqliteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Queue for the write lock: SQLite's own waiting is polling, with pauses of milliseconds.
+
+        Only an order in which to try: who holds the file's lock is still SQLite's to say.
+        """
+        with self._writer, self._gate() as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(gate, fcntl.LOCK_UN)
+
+    @contextmanager
+    def _gate(self) -> Iterator[int]:
+        if self._gate_file is None:
+            path = f"{self._path}-gate"
+            try:
+                self._gate_file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise StoreUnavailable(f"SQLite file {self._path}: {error.strerror}") from error
+        yield self._gate_file
+
     def close(self) -> None:
         """Close idle connections now and lent ones when they come back."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            gate, self._gate_file = self._gate_file, None
+        if gate is not None:
+            os.close(gate)
         for connection in idle:
             connection.close()
 

@@ -65,7 +65,7 @@ def _agreement_step(data: Mapping[str, Any]) -> str:
     raise InvalidInput("event field data has neither agreementType (sender, receiver) nor isSender")
 
 
-def _proof(event: Mapping[str, Any], milestone: str) -> dict[str, Any]:
+def _proof(event: Mapping[str, Any], milestone: str, usual_hash: str) -> dict[str, Any]:
     data = event.get("data", {})
     proof = {
         "milestone": milestone,
@@ -74,9 +74,10 @@ def _proof(event: Mapping[str, Any], milestone: str) -> dict[str, Any]:
         "block": _integer(data.get("blockNumber")),
         "index": _integer(data.get("logIndex")),
     }
-    for name in ("blockHash", "transactionHash", "transferHash"):
-        if isinstance(data.get(name), str):
-            proof[name] = data[name]
+    if isinstance(data.get("transactionHash"), str):
+        proof["transactionHash"] = data["transactionHash"]
+    if data.get("transferHash", usual_hash) != usual_hash:
+        proof["transferHash"] = data["transferHash"]
     if milestone in STEPS and data.get("chainId") is not None and isinstance(data.get("contract"), str):
         proof["contractKey"] = f"{data['chainId']}:{data['contract'].lower()}"
     if milestone == "started":
@@ -103,6 +104,7 @@ class _Fold:
         self.verdicts: dict[str, Any] = dict(state["verdicts"]) if state else {}
         self.joined_to: str = (state["joinedTo"] or "") if state else ""
         self.last: str = state["lastEventAt"] if state else ""
+        self.hash = _hash_of(rollover_id)
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Join one event in; InvalidInput where it cannot be read."""
@@ -114,12 +116,16 @@ class _Fold:
         else:
             milestone = milestone_of(event)
             if milestone is not None:
-                self.proofs[event["eventId"]] = _proof(event, milestone)
+                self.proofs[event["eventId"]] = _proof(event, milestone, self.hash)
         self.last = max(self.last, event["timestamp"])
 
     def document(self) -> State:
         """Return what follows."""
-        return _document(self.rollover_id, self.proofs, self.verdicts, self.joined_to or None, self.last)
+        joined_to = self.joined_to or None
+        document = _document(self.rollover_id, self.proofs, self.verdicts, joined_to, self.last)
+        document.setdefault("transferHash", self.hash)
+        document["stateHash"] = digest(document)
+        return document
 
 
 def absorb(state: State | None, event: Mapping[str, Any]) -> State:
@@ -188,14 +194,14 @@ def _document(
     known_hash = next((p["transferHash"] for _, p in chain.values() if "transferHash" in p), None)
     participants = sorted({str(value) for value in custodians.values() if value})
     status = displayed_status(best, participants)
-    document = {
+    return {
         "rolloverId": rollover_id,
         "status": status,
         "open": status not in CLOSED and joined_to is None,
         "contractState": int(state_reached(set(chain))),
         # What was joined to another transfer is checked as that one.
         "contractKey": None if joined_to else owner,
-        "transferHash": known_hash or _hash_of(rollover_id),
+        **({"transferHash": known_hash} if known_hash else {}),
         "conflicts": sorted(keys[1:]),
         "orphan": bool(chain) and not started and not _is_hash(rollover_id),
         "unmapped": _is_hash(rollover_id) and joined_to is None,
@@ -209,8 +215,6 @@ def _document(
         "verdicts": verdicts,
         "overflow": overflow,
     }
-    document["stateHash"] = digest(document)
-    return document
 
 
 def _shown(identity: str, proof: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as directory,
     ):
         plain = plain_loop(anvil.rpc_url, escrow.address, Path(directory))
-        rig = Rig(Path(directory) / "rig", anvil.rpc_url, escrow)
+        rig = Rig(Path(directory) / "rig", anvil.rpc_url, escrow.address)
         with stopwatch(f"store {logs:,} logs: listen, bus, handle", logs, "logs") as ours:
             with stopwatch("  of that: listen and publish", logs, "logs"):
                 rig.listen()

@@ -32,7 +32,7 @@ def main() -> int:
     # Three of the five calls of a life: agreed twice and stated, open at contract state 4.
     calls = [call for name in ids for call in whole_life(name, parties(3, 3))[:3]]
     with filled_chain(calls, 1000) as (anvil, escrow, _), tempfile.TemporaryDirectory() as directory:
-        rig = Rig(Path(directory), anvil.rpc_url, escrow)
+        rig = Rig(Path(directory), anvil.rpc_url, escrow.address)
         rig.map(ids)
         rig.listen()
         rig.handle(project=True)

@@ -1,7 +1,7 @@
 """Back-fill whole lives until every state is right, one CloudEvent an event, through ``plumbline local``.
 
-Run: ``python -m tests.performance.bench_whole_way [--lives 10000]``. The plain web3.py loop (decode, insert row
-by row) runs over the same chain first. Exits 1 below 0.8 times the loop.
+Run: ``python -m tests.performance.bench_whole_way [--lives 10000]``. The plain web3.py loop (decode, insert
+row by row) runs over the same chain first. Exits 1 below 0.8 times the loop.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ SUBSCRIPTION = "handle-chain-event"
 class Rig:
     """Plumbline's own parts on one SQLite file, over a chain that holds an escrow."""
 
-    def __init__(self, directory: Path, rpc_url: str, escrow: EscrowClient) -> None:
+    def __init__(self, directory: Path, rpc_url: str, address: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        file = write_contract_file(directory / "contracts", 31337, escrow.address, 1, Finality(depth=0))
+        file = write_contract_file(directory / "contracts", 31337, address, 1, Finality(depth=0))
         self.path = directory / "store.sqlite"
         self.registry = load_registry(file)
         self.clock = SystemClock()
@@ -57,6 +57,10 @@ class Rig:
     def map(self, transfer_ids: list[str]) -> None:
         """Start and map transfers, as the application would."""
         self.documents.create_many(MAPPINGS, {transfer_hash(t): {"transferId": t} for t in transfer_ids})
+        self.start(transfer_ids)
+
+    def start(self, transfer_ids: list[str]) -> None:
+        """Start transfers without mapping them."""
         started = {
             f"started-{t}": {
                 "eventId": f"started-{t}", "eventType": "rollover.started", "rolloverId": t,
