@@ -37,6 +37,7 @@ def settings(
     context: typer.Context,
     store: Annotated[str | None, typer.Option(help="sqlite:///FILE or firestore://PROJECT/DB")] = None,
     contracts: Annotated[Path | None, typer.Option(help="Registry file or directory.")] = None,
+    rpc_url: Annotated[str | None, typer.Option(help="Node of the registry's chain.")] = None,
     home: Home = HOME,
 ) -> None:
     """Keep Firestore true to the chain.
@@ -51,6 +52,11 @@ def settings(
         environ["PLUMBLINE_STORE"] = store
     if contracts:
         environ["PLUMBLINE_CONTRACTS"] = str(contracts)
+    if rpc_url:
+        chains = Plumbline(Settings.from_env(environ)).registry.chains
+        if len(chains) != 1:
+            raise ConfigError(f"--rpc-url fits one chain, the registry has {chains}: set PLUMBLINE_RPC_<id>")
+        environ[f"PLUMBLINE_RPC_{chains[0]}"] = rpc_url
     context.obj = environ
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.ports import AlertSink, Chain, Clock, Document, Documents
 
 LEASE: Final = "reconcile"
+_TAGS: Final = ("latest", "safe", "finalized")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Reconcile:
         no time budget. Raises Conflict while another run holds the lease; a chain that cannot be read is
         an error in the report.
         """
+        _check_block(block)
         with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:
             report = Report.resume(self._documents, self._clock, dry_run=dry_run)
             deadline = self._deadline(manual=manual)
@@ -109,6 +111,7 @@ class Reconcile:
         """
         if not rollover_id:
             raise InvalidInput("rolloverId is empty")
+        _check_block(block)
         with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held():
             report = Report.single(self._documents, self._clock, dry_run=dry_run)
             for spec in self._registry.contracts:
@@ -173,18 +176,16 @@ class Reconcile:
 
 
 def pinned_block(chain: Chain, spec: ContractSpec, block: str | None) -> Header:
-    """Return the block to read at: the one asked for, else the contract's finality (a tag or a depth).
-
-    Raises InvalidInput for a block that is neither a tag nor a height.
-    """
+    """Return the block to read at: the one asked for, else the contract's finality (a tag or a depth)."""
     if block is not None:
-        if block in ("latest", "safe", "finalized"):
-            return chain.head(block)
-        if not block.isdigit():
-            raise InvalidInput(f"block is neither latest, safe, finalized nor a number: {block!r}")
-        return chain.head(int(block))
+        return chain.head(block if block in _TAGS else int(block))
     if spec.finality.tag is not None:
         return chain.head(spec.finality.tag)
     depth = spec.finality.depth or 0
     latest = chain.head("latest")
     return latest if depth == 0 else chain.head(max(latest.number - depth, 0))
+
+
+def _check_block(block: str | None) -> None:
+    if block is not None and block not in _TAGS and not (block.isascii() and block.isdigit()):
+        raise InvalidInput(f"block is neither latest, safe, finalized nor a number: {block!r}")
