@@ -1,6 +1,9 @@
 # Two commands matter: `make demo` and `make test`. Both install what they need into this folder first.
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+# The first that runs and is new enough; a version manager's stand-ins may do neither.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; exit; }; \
+	done; command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/done
