@@ -10,7 +10,14 @@ import orjson
 
 from shared.app.deadletters import dead_letter
 from shared.app.event_log import Appended
-from shared.domain.events import Event, chain_event, hex_number, log_coordinates
+from shared.domain.events import (
+    SAFE_INTEGER,
+    TIME_LIMIT,
+    Event,
+    chain_event,
+    log_coordinates,
+    number_below,
+)
 from shared.errors import CorruptEvent, InvalidInput, PlumblineError, UndecodableLog
 from shared.ports import Alert
 
@@ -68,11 +75,14 @@ class LogBatch:
         for name, kind in (("chainId", int), ("reorgCounter", int), ("timestamps", dict), ("logs", list)):
             if not isinstance(value.get(name), kind) or isinstance(value[name], bool):
                 raise InvalidInput(f"message field {name} is missing or not a {kind.__name__}")
+        for name in ("chainId", "reorgCounter"):
+            if not 0 <= value[name] < SAFE_INTEGER:
+                raise InvalidInput(f"message field {name} is out of range: {value[name]}")
         if value.get("kind") not in (LOGS, REMOVED):
             raise InvalidInput(f"message field kind is neither {LOGS} nor {REMOVED}: {value.get('kind')!r}")
         returned = value.get("returned", [])
-        if not isinstance(returned, list):
-            raise InvalidInput("message field returned is not a list")
+        if not isinstance(returned, list) or not all(isinstance(key, str) for key in returned):
+            raise InvalidInput("message field returned is not a list of block hashes")
         return cls(
             kind=value["kind"],
             chain_id=value["chainId"],
@@ -178,4 +188,4 @@ def _timestamp(batch: LogBatch, log: RawLog, block_hash: str) -> int:
     known = batch.timestamps.get(block_hash, log.get("blockTimestamp"))
     if known is None:
         raise UndecodableLog(f"no timestamp for block {block_hash}: neither in the message nor in the log")
-    return hex_number(known, "timestamp")
+    return number_below(TIME_LIMIT, known, "timestamp")

@@ -27,6 +27,10 @@ EVENTS: Final = "events"
 VERSION: Final = "1"
 LOG_INDEX_LIMIT: Final = 2**31
 """Log indexes are bounded by a block's gas (375 gas a log); beyond this the node counts wrongly."""
+SAFE_INTEGER: Final = 2**53
+"""Integers below it are the same in every JSON reader, and fit a document of either store."""
+TIME_LIMIT: Final = 253_402_300_800
+"""Seconds since 1970 at which the year 10000 begins, which ISO 8601 cannot spell."""
 
 SUPERSEDED: Final = "system.event_superseded"
 REINSTATED: Final = "system.event_reinstated"
@@ -98,6 +102,14 @@ def hex_number(value: object, field: str) -> int:
     raise UndecodableLog(f"log field {field} is not a quantity: {value!r}")
 
 
+def number_below(limit: int, value: object, field: str) -> int:
+    """Read a quantity from 0 to below ``limit``; raises UndecodableLog naming the log's field."""
+    number = hex_number(value, field)
+    if not 0 <= number < limit:
+        raise UndecodableLog(f"log field {field} is out of range: {number}")
+    return number
+
+
 def _hex_string(log: Mapping[str, Any], field: str, size: int) -> str:
     value = log.get(field)
     if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
@@ -107,16 +119,13 @@ def _hex_string(log: Mapping[str, Any], field: str, size: int) -> str:
 
 def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
     """Return where a raw log stands, as fields of an event's ``data``; UndecodableLog names what is off."""
-    log_index = hex_number(log.get("logIndex"), "logIndex")
-    if not 0 <= log_index < LOG_INDEX_LIMIT:
-        raise UndecodableLog(f"log field logIndex is out of range: {log_index}")
     return {
         "chainId": chain_id,
         "contract": _hex_string(log, "address", 20),
-        "blockNumber": hex_number(log.get("blockNumber"), "blockNumber"),
+        "blockNumber": number_below(SAFE_INTEGER, log.get("blockNumber"), "blockNumber"),
         "blockHash": _hex_string(log, "blockHash", 32),
         "transactionHash": _hex_string(log, "transactionHash", 32),
-        "logIndex": log_index,
+        "logIndex": number_below(LOG_INDEX_LIMIT, log.get("logIndex"), "logIndex"),
     }
 
 
