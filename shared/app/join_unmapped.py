@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.app.event_log import MAPPINGS
 from shared.domain.events import CORRECTION, SUPERSEDED, is_ours, joined_event
@@ -10,6 +10,8 @@ from shared.domain.hashing import transfer_hash
 from shared.domain.state import fold, is_superseded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
     from shared.domain.contract import ContractSpec
@@ -17,8 +19,15 @@ if TYPE_CHECKING:
     from shared.ports import Chain, Documents
 
 
+TRIED: Final = "unmapped_transfers"
+"""By bare hash: the transactions whose calldata named no transfer."""
+
+
 class JoinUnmapped:
-    """Resolves bare hashes by the application's mapping, else by the reference in the calldata."""
+    """Resolves bare hashes by the application's mapping, else by the reference in the calldata.
+
+    ``limit``: hashes whose calldata may be read (None: all); the others wait for the next run.
+    """
 
     def __init__(
         self,
@@ -27,29 +36,47 @@ class JoinUnmapped:
         spec: ContractSpec,
         event_log: EventLog,
         projection: ProjectEvents,
+        limit: int | None,
     ) -> None:
         self._documents = documents
         self._chain = chain
         self._spec = spec
         self._event_log = event_log
         self._projection = projection
+        self._left = limit
 
-    def resolve(self, state: State) -> str | None:
-        """Return the id of the transfer that the hash stands for, None where nothing tells it.
+    def resolve(self, states: Sequence[State]) -> dict[str, str]:
+        """Return, by bare hash, the transfers that these states of unmapped hashes belong to.
 
         A reference in the calldata counts only if its keccak is the hash; then the mapping is written.
+        Calldata does not change, so a transaction that told nothing is not read again.
         """
-        bare = state["rolloverId"]
-        mapped = self._event_log.mapped([bare]).get(bare)
-        if mapped:
-            return mapped
-        for proof in state["proofs"].values():
-            transaction = (
-                self._chain.transaction(proof["transactionHash"]) if "transactionHash" in proof else None
-            )
+        if not states:
+            return {}
+        resolved = self._event_log.mapped([state["rolloverId"] for state in states])
+        open_ones = [state for state in states if state["rolloverId"] not in resolved]
+        tried = self._documents.get_many(TRIED, [state["rolloverId"] for state in open_ones])
+        for state in open_ones:
+            bare = state["rolloverId"]
+            told_nothing = tried.get(bare, {}).get("transactions", [])
+            transactions = {p["transactionHash"] for p in state["proofs"].values() if "transactionHash" in p}
+            new = sorted(transactions.difference(told_nothing))
+            if not new or self._left == 0:
+                continue
+            self._left = None if self._left is None else self._left - 1
+            reference = self._reference(bare, new)
+            if reference is not None:
+                self._documents.create(MAPPINGS, bare, {"transferId": reference, "resolvedFrom": "calldata"})
+                resolved[bare] = reference
+            else:
+                self._documents.put(TRIED, bare, {"transactions": sorted(transactions)})
+        return resolved
+
+    def _reference(self, bare: str, transactions: Sequence[str]) -> str | None:
+        for transaction_hash in transactions:
+            transaction = self._chain.transaction(transaction_hash)
             reference = self._spec.sender_reference(transaction.data) if transaction else None
             if reference and transfer_hash(reference) == bare:
-                self._documents.create(MAPPINGS, bare, {"transferId": reference, "resolvedFrom": "calldata"})
                 return reference
         return None
 

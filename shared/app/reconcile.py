@@ -15,7 +15,7 @@ from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound
 from shared.ports import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
@@ -37,7 +37,7 @@ class ReconcileSettings:
     so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
     missing. ``lease_s``: how long a killed run blocks the next. ``alert_mismatches``: more mismatches
     than this raise the alert, as does any error. ``sweep_limit``: events looked at per run for a
-    projection that never came.
+    projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is read.
     """
 
     page_size: int = 1_000
@@ -48,6 +48,7 @@ class ReconcileSettings:
     lease_s: float = 60.0
     alert_mismatches: int = 5
     sweep_limit: int = 5_000
+    resolve_limit: int = 100
 
 
 class Reconcile:
@@ -88,11 +89,10 @@ class Reconcile:
             deadline = self._deadline(manual=manual)
             for spec in self._registry.contracts:
                 try:
-                    contract = self._contract(spec, block, report, manual=manual)
+                    contract = self._contract(spec, block, report, lease.renew, manual=manual)
                     if contract is None:
                         continue
                     for _page in contract.pages():
-                        lease.renew()
                         if self._clock.monotonic_s() >= deadline:
                             report.save()
                             return report.shown()
@@ -112,11 +112,11 @@ class Reconcile:
         if not rollover_id:
             raise InvalidInput("rolloverId is empty")
         _check_block(block)
-        with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held():
+        with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:
             report = Report.single(self._documents, self._clock, dry_run=dry_run)
             for spec in self._registry.contracts:
                 try:
-                    contract = self._contract(spec, block, report, manual=True)
+                    contract = self._contract(spec, block, report, lease.renew, manual=True)
                     if contract is not None:
                         contract.one(rollover_id)
                 except ChainUnavailable as error:
@@ -131,7 +131,13 @@ class Reconcile:
         return float("inf") if manual or budget is None else self._clock.monotonic_s() + budget
 
     def _contract(
-        self, spec: ContractSpec, block: str | None, report: Report, *, manual: bool
+        self,
+        spec: ContractSpec,
+        block: str | None,
+        report: Report,
+        heartbeat: Callable[[], None],
+        *,
+        manual: bool,
     ) -> ReconcileContract | None:
         chain = self._chains.get(spec.chain_id)
         if chain is None:
@@ -145,7 +151,8 @@ class Reconcile:
             return None
         return ReconcileContract(
             self._documents, chain, spec, pin, self._event_log, self._projection, self._heads,
-            report, self._settings, late=not manual and self._is_late(spec.chain_id, pin),
+            report, self._settings, heartbeat, late=not manual and self._is_late(spec.chain_id, pin),
+            resolves=None if manual else self._settings.resolve_limit,
         )  # fmt: skip
 
     def _is_late(self, chain_id: int, pin: Header) -> bool:

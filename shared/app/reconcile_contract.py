@@ -14,7 +14,7 @@ from shared.domain.comparison import EXPLANATIONS, LATE, MISSING
 from shared.domain.state import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from shared.app.chain_heads import ChainHeads
     from shared.app.event_log import EventLog
@@ -44,8 +44,10 @@ class ReconcileContract:
         heads: ChainHeads,
         report: Report,
         settings: ReconcileSettings,
+        heartbeat: Callable[[], None],
         *,
         late: bool,
+        resolves: int | None,
     ) -> None:
         self._documents = documents
         self._chain = chain
@@ -53,10 +55,11 @@ class ReconcileContract:
         self._pin = pin
         self._report = report
         self._late = late
+        self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
         history = ChainHistory(chain, spec)
-        self._repair = Repair(spec, pin, history, event_log, heads, projection)
-        self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection)
+        self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
+        self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
         self._due = DueTransfers(documents, event_log, chain, spec, pin, settings, dry_run=report.dry_run)
 
     def pages(self) -> Iterator[int]:
@@ -70,6 +73,7 @@ class ReconcileContract:
                 if page.cursor:
                     due.remember(**page.cursor)
                 report.advance(key, phase, page.after, len(page.candidates))
+                self._heartbeat()
                 yield len(page.candidates)
         due.remember(suspects=report.document["suspects"])
 
@@ -127,11 +131,14 @@ class ReconcileContract:
     def _joined(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Give bare hashes to their transfers, note what is odd, and return who is left to check."""
         left = []
+        unmapped = [c.state for c in candidates if c.state and c.state["unmapped"]]
+        resolved = {} if self._report.dry_run else self._joiner.resolve(unmapped)
         for candidate in candidates:
             state = candidate.state
-            if state and state["unmapped"] and not self._report.dry_run:
-                rollover_id = self._joiner.resolve(state)
+            if state and state["unmapped"]:
+                rollover_id = resolved.get(candidate.rollover_id)
                 if rollover_id:
+                    self._heartbeat()
                     self._report.created(self._joiner.join(candidate.rollover_id, rollover_id))
                     self._report.note("joined", {"hash": candidate.rollover_id, "rolloverId": rollover_id})
                     left.append(

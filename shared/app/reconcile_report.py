@@ -74,7 +74,7 @@ class Report:
         self.document["pins"][contract_key] = {
             "number": pin.number, "hash": pin.hash, "timestamp": pin.timestamp
         }  # fmt: skip
-        self.document["coverage"].setdefault(contract_key, {}).update(open=open_count, tiered=tiered)
+        self.document["coverage"].setdefault(contract_key, {}).update(openTransfers=open_count, tiered=tiered)
 
     def mismatch(self, rollover_id: str, contract_key: str, done: Repaired, *, repaired: bool) -> None:
         """Record a transfer that hung crooked; what is merely late is listed but not counted as one."""

@@ -18,7 +18,7 @@ from shared.domain.lifecycle import STEPS, steps_needed
 from shared.domain.state import fold, is_superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from shared.app.chain_heads import ChainHeads
     from shared.app.chain_history import ChainHistory
@@ -67,6 +67,7 @@ class Repair:
         event_log: EventLog,
         heads: ChainHeads,
         projection: ProjectEvents,
+        heartbeat: Callable[[], None],
     ) -> None:
         self._spec = spec
         self._pin = pin
@@ -74,6 +75,7 @@ class Repair:
         self._event_log = event_log
         self._heads = heads
         self._projection = projection
+        self._heartbeat = heartbeat
 
     def repair(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
         """Repair each; return what was done by rollover id.
@@ -87,10 +89,13 @@ class Repair:
         }
         logs = self._history.logs_of_transfers(searched, self._pin.number)
         headers = self._history.headers_of(log for found in logs.values() for log in found)
-        return {
-            f.candidate.rollover_id: self._repair_one(f, logs.get(f.candidate.transfer_hash, []), headers)
-            for f in findings
-        }
+        done = {}
+        for finding in findings:
+            found = logs.get(finding.candidate.transfer_hash, [])
+            done[finding.candidate.rollover_id] = self._repair_one(finding, found, headers)
+            # Many repairs in one page must not outlast the lease.
+            self._heartbeat()
+        return done
 
     def _search_from(self, finding: Finding) -> int:
         state, comparison = finding.candidate.state, finding.comparison

@@ -270,6 +270,19 @@ def test_a_reference_that_is_not_the_hash_resolves_nothing(world: World) -> None
     assert (report["joined"], report["unmapped"]) == ([], [transfer_hash("a")])
 
 
+def test_calldata_that_told_nothing_is_not_read_again(world: World) -> None:
+    """A hash that nothing resolves costs its requests once, and those of a page from then on."""
+    world.act("a", "agree_send")
+    world.run()
+    first = world.chain.requests
+    world.run()
+    second = world.chain.requests
+    world.run()
+    assert second - first == world.chain.requests - second
+    world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
+    assert world.run()["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
+
+
 def test_a_mapping_that_came_late_joins_what_was_kept(world: World) -> None:
     """Once the application maps a hash, its events count for the transfer, superseded ones do not."""
     world.start("a", mapped=False)
