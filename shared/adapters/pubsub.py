@@ -12,10 +12,6 @@ import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 from google.api_core import exceptions as google_errors
 from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
-from google.pubsub_v1 import PublisherClient, SubscriberClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
-from google.pubsub_v1.types import PullResponse
 
 from shared.adapters.topology import TOPOLOGY, Subscription, Topology, check_message
 from shared.domain.topics import DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS
@@ -24,6 +20,8 @@ from shared.ports import Delivery, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from google.pubsub_v1 import PublisherClient, SubscriberClient
 
 _REQUEST_BYTES: Final = 9_000_000
 _REQUEST_ITEMS: Final = 1_000
@@ -99,7 +97,7 @@ class PubSubBus:
                 answer = subscriber.pull(request=body, timeout=self._pull_wait_s, retry=None)
             except google_errors.DeadlineExceeded:
                 return []
-        return [self._delivery(each) for each in PullResponse.pb(answer).received_messages]
+        return [self._delivery(each) for each in type(answer).pb(answer).received_messages]
 
     def ack(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Take messages off; best effort once the ack deadline has passed."""
@@ -193,13 +191,22 @@ class PubSubBus:
     def _publisher(self) -> PublisherClient:
         with self._lock:
             if self._publisher_client is None:
-                self._publisher_client = self._connected(PublisherClient, PublisherGrpcTransport)
+                # Imported when connecting: few instances of a function ever have anything to bury.
+                from google.pubsub_v1 import PublisherClient  # noqa: PLC0415
+                from google.pubsub_v1.services.publisher import transports  # noqa: PLC0415
+
+                self._publisher_client = self._connected(PublisherClient, transports.PublisherGrpcTransport)
             return self._publisher_client
 
     def _subscriber(self) -> SubscriberClient:
         with self._lock:
             if self._subscriber_client is None:
-                self._subscriber_client = self._connected(SubscriberClient, SubscriberGrpcTransport)
+                from google.pubsub_v1 import SubscriberClient  # noqa: PLC0415
+                from google.pubsub_v1.services.subscriber import transports  # noqa: PLC0415
+
+                self._subscriber_client = self._connected(
+                    SubscriberClient, transports.SubscriberGrpcTransport
+                )
             return self._subscriber_client
 
     def _connected(self, client_class: Any, transport_class: Any) -> Any:

@@ -6,11 +6,13 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from Crypto.Hash import keccak
 
 
 def keccak_256(data: bytes) -> bytes:
     """Return the 32 bytes of Ethereum's keccak-256 (the padding of before FIPS 202)."""
+    # Imported here: it parses C declarations for 25 ms, and projecting events never asks for a keccak.
+    from Crypto.Hash import keccak  # noqa: PLC0415
+
     return keccak.new(digest_bits=256, data=data).digest()
 
 
