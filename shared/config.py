@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX: Final = "PLUMBLINE_"
-_RPC: Final = re.compile(r"^PLUMBLINE_RPC_(\d+)$")
+_RPC: Final = re.compile(r"PLUMBLINE_RPC_([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Settings:
         known = {number.variable for number in NUMBERS.values()}
         known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS"}
         for variable in environ:
-            if variable.startswith(PREFIX) and variable not in known and not _RPC.match(variable):
+            if variable.startswith(PREFIX) and variable not in known and not _RPC.fullmatch(variable):
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
         return cls(store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers)
 
@@ -127,8 +127,9 @@ def _location(environ: Mapping[str, str], variable: str, kinds: tuple[str, ...])
             raise ConfigError(f"{variable} must name a file: sqlite:///FILE, or sqlite:////ABSOLUTE/FILE")
         return Location(kind, path=rest[1:])
     project, _, database = rest.partition("/")
-    if not project:
-        raise ConfigError(f"{variable} must name a project: {kind}://PROJECT")
+    if not project or "/" in database or (database and kind == "pubsub"):
+        wanted = "PROJECT" if kind == "pubsub" else "PROJECT/DATABASE"
+        raise ConfigError(f"{variable} must name a project: {kind}://{wanted}")
     return Location(kind, project=project, database=database or "(default)")
 
 
@@ -151,15 +152,23 @@ def _number(environ: Mapping[str, str], number: Number) -> float:
 def _rpc_urls(environ: Mapping[str, str]) -> dict[int, tuple[str, ...]]:
     urls = {}
     for variable, value in environ.items():
-        if not (match := _RPC.match(variable)):
+        if not (match := _RPC.fullmatch(variable)):
             continue
         listed = tuple(url.strip() for url in value.split(",") if url.strip())
         for at, url in enumerate(listed, start=1):
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if not _is_http(url):
                 # The URL itself may hold a key and stays out of the message.
                 raise ConfigError(f"{variable}: entry {at} is no http or https URL")
         if not listed:
             raise ConfigError(f"{variable} is empty")
         urls[int(match[1])] = listed
     return urls
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Looking at the port is what checks it.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
