@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import re
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
-
-_URL: Final = re.compile(r"\b(https?|wss?)://[^\s\"'<>]+")
-_KEY: Final = re.compile(r"(?i)\b(private[_ ]?key|secret|password|api[_-]?key|token)(\W+)([^\s,;\"']{8,})")
+_URL: Final = re.compile(r"(?i)(https?|wss?)(?::(?:\\?/){2}|%3A%2F%2F)[^\s\"'<>]+")
+"""A URL, also with its slashes escaped as some JSON writers do, or percent-encoded within another."""
+_NAMES: Final = (
+    r"private[_ -]?key|secret(?:[_-]?key)?|mnemonic|passw(?:or)?d|api[_-]?key|token|authorization|bearer"
+)
+_SPOKEN: Final = re.compile(rf"(?i)({_NAMES})(\s+)([^\s,;\"']{{8,}})")
+_ASSIGNED: Final = re.compile(rf"(?i)({_NAMES})([\"']?\s*[=:]\s*[\"']?)([^\s,;\"']+)")
+_SECRET_NAME: Final = re.compile(rf"(?i)(?:{_NAMES})$")
+_HIDDEN: Final = "[redacted]"
 _SEVERITY: Final = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 
 
 def redact(text: str) -> str:
     """Return the text without what may be secret: the rest of a URL behind its scheme, and named keys."""
-    text = _URL.sub(lambda match: f"{match[1]}://[redacted]", text)
-    return _KEY.sub(r"\1\2[redacted]", text)
+    text = _URL.sub(lambda match: f"{match[1]}://{_HIDDEN}", text)
+    return _ASSIGNED.sub(rf"\1\2{_HIDDEN}", _SPOKEN.sub(rf"\1\2{_HIDDEN}", text))
 
 
 def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
+    """Return the value as plain JSON, without secrets; what JSON does not have as its text."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
+        return {
+            redact(str(key)): _HIDDEN if _SECRET_NAME.search(str(key)) else _redacted(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_redacted(item) for item in value]
-    return value
+    return redact(str(value))
 
 
 class JsonLines(logging.Formatter):
@@ -45,7 +58,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
         }
-        return orjson.dumps(line, default=str).decode()
+        # Not orjson, which refuses integers beyond 64 bits and half a surrogate pair: a line must get out.
+        return json.dumps(line)
 
     def _message(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
