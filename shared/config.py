@@ -139,8 +139,9 @@ def _number(environ: Mapping[str, str], number: Number) -> float:
         return number.default
     try:
         value = float(text)
-    except ValueError as error:
-        raise ConfigError(f"{number.variable} must be a number, not {text!r}") from error
+    except ValueError:
+        # Neither the value nor Python's word on it: what was pasted here may be a URL with a key.
+        raise ConfigError(f"{number.variable} must be a number of at least {number.least:g}") from None
     # Written so that NaN, which compares with nothing, is refused as well.
     if not number.least <= value < float("inf"):
         raise ConfigError(f"{number.variable} must be at least {number.least:g}, not {text}")

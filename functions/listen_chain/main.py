@@ -40,10 +40,9 @@ def main() -> int:
 def _follow(follow: FollowChain, chain_id: int, stop: threading.Event, failed: list[int]) -> None:
     try:
         follow.run(stop)
-    except Exception:
-        _LOG.critical("chain %s: the listener stopped for good", chain_id)
+    except Exception:  # noqa: BLE001 - it ends in the exit code; a thread's own traceback is not redacted
+        _LOG.critical("chain %s: the listener stopped for good", chain_id, exc_info=True)
         failed.append(chain_id)
-        raise
 
 
 if __name__ == "__main__":

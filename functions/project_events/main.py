@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import functions_framework
 
-from shared.adapters.cloud_events import created_document
+from shared.adapters.cloud_events import created_document, document_key
 from shared.app.deadletters import EVENTS_SOURCE, dead_letter
 from shared.bootstrap import plumbline
 from shared.errors import CorruptEvent, InvalidInput
@@ -26,15 +26,10 @@ def project_events(event: CloudEvent) -> None:
     never count goes to the dead letters with its cause.
     """
     parts = plumbline()
-    document = {}
     try:
-        document = created_document(event)
-        parts.project_events.project([document])
+        parts.project_events.project([created_document(event)])
     except (InvalidInput, CorruptEvent) as error:
-        payload = {
-            "subject": str(event.get("subject")),
-            "eventId": document.get("eventId"),
-            "rolloverId": document.get("rolloverId"),
-        }
+        # The event itself stays where it is, in the store; a replay projects it from there.
+        payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}
         dead_letter(parts.bus, payload, error, source=EVENTS_SOURCE)
         _LOG.error("event not projected: %s", error, extra={"fields": payload})

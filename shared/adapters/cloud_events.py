@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import json
 from base64 import b64decode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,19 @@ def pubsub_data(event: CloudEvent) -> bytes:
         return b64decode(message["data"], validate=True)
     except binascii.Error as error:
         raise InvalidInput(f"CloudEvent field data.message.data is not base64: {error}") from error
+
+
+def text_of(event: CloudEvent) -> str:
+    """Return what an event brought, as text: for a dead letter of what is not understood."""
+    if isinstance(event.data, bytes | bytearray):
+        return bytes(event.data).decode("utf-8", "backslashreplace")
+    # The standard library's, because it also spells text that is no UTF-8.
+    return event.data if isinstance(event.data, str) else json.dumps(event.data)
+
+
+def document_key(event: CloudEvent) -> str:
+    """Return the key of the document that a Firestore trigger is about, from the event's subject."""
+    return str(event.get("subject") or "").rpartition("/")[2]
 
 
 def created_document(event: CloudEvent) -> Document:
@@ -73,6 +87,12 @@ def _time(text: str) -> str:
     return datetime.fromisoformat(plain).replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
 
 
+def _utf8(text: str) -> str:
+    """Return a text that a store can hold: JSON can spell halves of surrogate pairs, which none can."""
+    text.encode()
+    return text
+
+
 # Spelled as the store's adapter spells them, so that an event is the same however it arrives.
 _SCALARS: Final[dict[str, Callable[[Any], Any]]] = {
     "nullValue": lambda _: None,
@@ -80,7 +100,7 @@ _SCALARS: Final[dict[str, Callable[[Any], Any]]] = {
     "integerValue": int,
     "doubleValue": float,
     "timestampValue": _time,
-    "stringValue": str,
+    "stringValue": _utf8,
     "bytesValue": str,
     "referenceValue": lambda name: str(name).partition("/documents/")[2] or str(name),
     "geoPointValue": lambda point: {
@@ -96,7 +116,8 @@ def _value(value: Any, field: str) -> Any:
     [(kind, content)] = value.items()
     try:
         if kind == "mapValue":
-            return {name: _value(v, f"{field}.{name}") for name, v in content.get("fields", {}).items()}
+            fields = content.get("fields", {})
+            return {_utf8(name): _value(v, f"{field}.{name}") for name, v in fields.items()}
         if kind == "arrayValue":
             return [_value(v, f"{field}[{at}]") for at, v in enumerate(content.get("values", ()))]
         return _SCALARS[kind](content)

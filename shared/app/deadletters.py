@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS
-from shared.errors import NotFound
+from shared.errors import NotFound, PlumblineError
 from shared.ports import Message
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.app.project_events import ProjectEvents
-    from shared.errors import PlumblineError
     from shared.ports import Bus, Delivery
 
 RAW: Final = "raw"
 """The one field of a payload that stands for a message which is no JSON object: its text."""
 EVENTS_SOURCE: Final = "events"
-"""The source of a letter that ``project_events`` buried: replaying it projects its transfer again."""
+"""The source of a letter that ``project_events`` buried: replaying it projects the stored event."""
 GIVEN_UP: Final = "attempts_exhausted"
 """The cause of what no handler buried: the bus gave up on it."""
 _CAUSE: Final = "cause"
@@ -93,7 +92,10 @@ class DeadLetters:
             self._hand_back(held)
 
     def replay(self, message_ids: Collection[str] | None = None) -> Replayed:
-        """Publish these dead letters (all if None) to the topics they came from, then take them off.
+        """Send these dead letters (all if None) back to where they came from, then take them off.
+
+        A message is published to its topic again, an event is projected from the store. What fails again
+        is a new letter with its new cause and stands in nobody's way.
 
         A replay that is cut off between the two leaves letters to be replayed twice: handlers are
         idempotent. All are gathered before the first is sent, so what fails again and comes back as a new
@@ -131,19 +133,29 @@ class DeadLetters:
 
     def _send(self, page: Sequence[Delivery]) -> None:
         originals = sorted((_original(each.message) for each in page), key=lambda pair: pair[0])
-        for topic, message in originals:
-            if topic == EVENTS_SOURCE:
-                self._project_again(message)
-        originals = [pair for pair in originals if pair[0] != EVENTS_SOURCE]
-        for topic, pairs in groupby(originals, key=lambda pair: pair[0]):
-            self._bus.publish(topic, [message for _, message in pairs])
+        for source, pairs in groupby(originals, key=lambda pair: pair[0]):
+            messages = [message for _, message in pairs]
+            if source == EVENTS_SOURCE:
+                self._project(messages)
+            else:
+                self._bus.publish(source, messages)
         self._bus.ack(self._subscription, [each.ack_id for each in page])
 
-    def _project_again(self, message: Message) -> None:
-        rollover_id = _payload(message.data).get("rolloverId")
-        if self._projection is None or not isinstance(rollover_id, str):
-            raise NotFound("this letter names no transfer to project again")
-        self._projection.rebuild(rollover_id)
+    def _project(self, messages: Sequence[Message]) -> None:
+        """Project the events of these letters; one that still cannot count is buried anew, with its cause."""
+        for message in messages:
+            payload = _payload(message.data)
+            try:
+                self._project_stored(payload.get("eventId"))
+            except PlumblineError as error:
+                if error.retryable:
+                    raise
+                dead_letter(self._bus, payload, error, source=EVENTS_SOURCE)
+
+    def _project_stored(self, event_id: Any) -> None:
+        if self._projection is None or not isinstance(event_id, str):
+            raise NotFound("the letter names no event to project")
+        self._projection.project_stored(event_id)
 
     def _hand_back(self, held: dict[str, Delivery]) -> None:
         if held:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.domain.events import EVENTS, Event, check_event
 from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
-from shared.errors import CorruptEvent, InvalidInput
+from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ class ProjectEvents:
             return changed
 
         return self._documents.transaction(work)
+
+    def project_stored(self, event_id: str) -> list[State]:
+        """Join in an event as it is stored; raises NotFound where it is not, else as ``project``."""
+        event = self._documents.get(EVENTS, event_id)
+        if event is None:
+            raise NotFound(f"event {event_id} is not stored")
+        return self.project([event])
 
     def _joined(self, rollover_id: str, stored: State | None, news: Sequence[Event]) -> State:
         # A document that somebody edited, or that no longer holds all proofs, is no ground to build on.

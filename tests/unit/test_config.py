@@ -100,6 +100,13 @@ def test_a_number_that_cannot_be_names_its_variable(number: Number) -> None:
             Settings.from_env({**LEAST, number.variable: value})
 
 
+def test_a_url_pasted_into_a_number_is_not_shown() -> None:
+    """The error names the variable and what is wanted, and keeps what may be a key to itself."""
+    with pytest.raises(ConfigError, match=r"PLUMBLINE_POLL_S must be a number of at least 0\.05$") as raised:
+        Settings.from_env({**LEAST, "PLUMBLINE_POLL_S": "https://n.example/key"})
+    assert raised.value.__cause__ is None
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_is_read(name: str) -> None:
     """Its least value is allowed, and its variable reaches the setting of its name."""

@@ -10,18 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.topology import MAX_ATTRIBUTE_VALUE_BYTES, TOPOLOGY
-from shared.app.deadletters import DeadLetters, dead_letter
+from shared.app.deadletters import EVENTS_SOURCE, DeadLetters, dead_letter
 from shared.app.handle_chain_event import LOGS, LogBatch
+from shared.app.project_events import ProjectEvents
+from shared.domain.events import EVENTS
+from shared.domain.state import STATES
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, HANDLE_CHAIN_EVENT
-from shared.errors import StoreUnavailable, UndecodableLog
+from shared.errors import CorruptEvent, StoreUnavailable, UndecodableLog
 from shared.ports import Message
 from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
+from tests.support.documents import MemoryDocuments
+from tests.support.triggers import started_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.ports import Delivery
+    from shared.ports import Delivery, Document
 
 BATCH = LogBatch(LOGS, 1, 3, [{"address": "0x1", "logIndex": "0xffffffe2"}], {"0xb": 5})
 
@@ -157,3 +162,56 @@ def test_a_listing_holds_nothing_back_from_another_reader() -> None:
     DeadLetters(bus).list(2)
     seen: list[Delivery] = bus.pull(CHAIN_LOGS_DEAD, 10)
     assert [each.attempt for each in seen] == [1] * 5
+
+
+def test_replaying_an_event_projects_it_from_the_store() -> None:
+    """Once the stored event is sound, its replayed letter becomes state and is gone."""
+    documents, bus = MemoryDocuments(), MemoryBus()
+    documents.create(EVENTS, "started-t", started_event("t"))
+    dead_letter(bus, {"eventId": "started-t"}, CorruptEvent("x"), source=EVENTS_SOURCE)
+    letters = DeadLetters(bus, projection=ProjectEvents(documents))
+    assert len(letters.replay().replayed) == 1
+    assert (documents.get(STATES, "t") or {})["status"] == "started"
+    assert letters.list(10) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "cause"),
+    [
+        ({"eventId": "edited"}, "corrupt_event"),
+        ({"eventId": "deleted"}, "not_found"),
+        ({"subject": "documents/rollovers/r"}, "not_found"),
+        ({"eventId": None}, "not_found"),
+    ],
+)
+def test_an_event_that_still_cannot_count_is_a_letter_again(payload: dict[str, str], cause: str) -> None:
+    """It is buried anew with its cause of now, is never lost, and those beside it are replayed."""
+    documents, bus = MemoryDocuments(), MemoryBus()
+    edited = {**started_event("t"), "eventId": "edited", "audit": {"eventHash": "00"}}
+    documents.create(EVENTS, "edited", edited)
+    dead_letter(bus, payload, CorruptEvent("x"), source=EVENTS_SOURCE)
+    dead_letter(bus, BATCH.as_dict(), UndecodableLog("x"))
+    letters = DeadLetters(bus, projection=ProjectEvents(documents))
+    assert len(letters.replay().replayed) == 2
+    (letter,) = letters.list(10)
+    assert (letter.cause, letter.payload) == (cause, payload)
+    assert [each.message.data for each in bus.pull(HANDLE_CHAIN_EVENT, 10)] == [BATCH.encode()]
+    assert documents.count(STATES) == 0
+
+
+def test_a_replay_while_the_store_is_away_keeps_the_letter() -> None:
+    """A retryable error ends the replay; the letter stays with the cause that it had."""
+
+    class Away(MemoryDocuments):
+        """A store that cannot be reached."""
+
+        def get(self, collection: str, key: str) -> Document | None:
+            raise StoreUnavailable(f"{collection}/{key}")
+
+    bus = MemoryBus()
+    dead_letter(bus, {"eventId": "e"}, CorruptEvent("x"), source=EVENTS_SOURCE)
+    letters = DeadLetters(bus, projection=ProjectEvents(Away()))
+    with pytest.raises(StoreUnavailable):
+        letters.replay()
+    (letter,) = letters.list(10)
+    assert letter.cause == "corrupt_event"
