@@ -43,22 +43,34 @@ def text_of(event: CloudEvent) -> str:
     return event.data if isinstance(event.data, str) else json.dumps(event.data)
 
 
-def document_key(event: CloudEvent) -> str:
-    """Return the key of the document that a Firestore trigger is about, from the event's subject."""
-    return str(event.get("subject") or "").rpartition("/")[2]
-
-
 def created_document(event: CloudEvent) -> Document:
     """Return the document of a Firestore trigger, from protobuf or JSON; InvalidInput names what is off."""
     _check_type(event, DOCUMENT_CREATED)
+    fields = _written(event).get("fields")
+    if not isinstance(fields, dict):
+        raise InvalidInput("CloudEvent field data.value.fields is missing or not an object")
+    return {name: _value(each, name) for name, each in fields.items()}
+
+
+def document_key(event: CloudEvent) -> str:
+    """Return the key of the document that a Firestore trigger is about, empty where nothing tells it.
+
+    The data's name for it is exact. The subject stands in where the data cannot be read: it comes in a
+    header, where Firestore writes what is not Latin-1 byte by byte.
+    """
+    try:
+        name = _written(event).get("name")
+    except InvalidInput:
+        name = None
+    return str(name or event.get("subject") or "").rpartition("/")[2]
+
+
+def _written(event: CloudEvent) -> dict[str, Any]:
     data = event.data
     if isinstance(data, bytes | bytearray):
         data = _from_protobuf(bytes(data))
     value = data.get("value") if isinstance(data, dict) else None
-    fields = value.get("fields") if isinstance(value, dict) else None
-    if not isinstance(fields, dict):
-        raise InvalidInput("CloudEvent field data.value.fields is missing or not an object")
-    return {name: _value(each, name) for name, each in fields.items()}
+    return value if isinstance(value, dict) else {}
 
 
 def _check_type(event: CloudEvent, wanted: str) -> None:

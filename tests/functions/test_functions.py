@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import json
-import logging
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import functions_framework
 import pytest
 
 from shared.app.lease import Lease
 from shared.app.reconcile import LEASE
-from shared.bootstrap import Plumbline, plumbline
-from shared.contracts.template import write_contract_file
-from shared.domain.contract import Finality
+from shared.bootstrap import plumbline
 from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
-from shared.local.serve import FUNCTIONS, SERVED
-from tests.support.world import ADDRESS
+from tests.support.triggers import PROVIDER_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from shared.bootstrap import Plumbline
+
     Client = Callable[[str], FlaskClient]
 
 _PAYLOADS = Path(__file__).parent / "payloads"
-_KEY = "s3cret-key-of-a-provider"
 
 
 @dataclass
@@ -50,39 +46,6 @@ class Posted:
     def to(self, client: FlaskClient) -> TestResponse:
         """Post it."""
         return client.post("/", data=json.dumps(self.body), headers=self.headers)
-
-
-@pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plumbline]:
-    """Configure this process as a function's is, on a store of the test's own and an absent node."""
-    contracts = write_contract_file(tmp_path / "contracts", 1, ADDRESS, 1, Finality(depth=0))
-    monkeypatch.setenv("PLUMBLINE_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
-    monkeypatch.setenv("PLUMBLINE_CONTRACTS", str(contracts))
-    monkeypatch.setenv("PLUMBLINE_RPC_1", f"http://127.0.0.1:9/v2/{_KEY}")
-    monkeypatch.setenv("PLUMBLINE_REQUEST_TIMEOUT_S", "1")
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    plumbline.cache_clear()
-    wired = plumbline()
-    yield wired
-    wired.bus.close()
-    wired.documents.close()
-    plumbline.cache_clear()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-@pytest.fixture
-def client(parts: Plumbline) -> Client:
-    """Serve one function, and give what calls it."""
-    assert parts is plumbline()
-
-    def serve(name: str) -> FlaskClient:
-        app = functions_framework.create_app(name, str(FUNCTIONS / name / "main.py"), SERVED[name])  # type: ignore[no-untyped-call]
-        made: FlaskClient = app.test_client()
-        return made
-
-    return serve
 
 
 def test_a_message_of_logs_becomes_events(parts: Plumbline, client: Client) -> None:
@@ -231,7 +194,7 @@ def test_reconcile_answers_a_report(parts: Plumbline, client: Client) -> None:
     assert answer.status_code == 200
     assert answer.json
     assert answer.json["errorCount"] == 1
-    assert _KEY not in answer.text
+    assert PROVIDER_KEY not in answer.text
     assert parts.documents.get("reconciliation_reports", answer.json["reportId"]) == answer.json
 
 

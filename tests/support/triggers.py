@@ -12,6 +12,8 @@ from shared.ports import Change, Delivery, Message
 if TYPE_CHECKING:
     from shared.domain.events import Event
 
+PROVIDER_KEY = "s3cret-key-of-a-provider"
+"""What stands in RPC URLs of tests and must never be told."""
 Posted = tuple[bytes, dict[str, str]]
 """Body and headers of a POST."""
 
