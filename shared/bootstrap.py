@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared import logging as log_lines
 from shared.adapters.log_alerts import LogAlerts
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.app.project_events import ProjectEvents
     from shared.app.reconcile import Reconcile
     from shared.domain.contract import Registry
+    from shared.errors import PlumblineError
     from shared.ports import AlertSink, Bus, Chain, Clock, Documents
 
 _OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
@@ -115,6 +116,12 @@ class Plumbline:
         from shared.app.deadletters import DeadLetters
 
         return DeadLetters(self.bus, projection=self.project_events)
+
+    def bury_event(self, payload: dict[str, Any], cause: PlumblineError) -> None:
+        """Make a dead letter of an event that can never be projected."""
+        from shared.app.deadletters import EVENTS_SOURCE, dead_letter
+
+        dead_letter(self.bus, payload, cause, source=EVENTS_SOURCE)
 
     @cached_property
     def reconcile(self) -> Reconcile:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import functions_framework
 
 from shared.adapters.cloud_events import created_document, document_key
-from shared.app.deadletters import EVENTS_SOURCE, dead_letter
 from shared.bootstrap import plumbline
 from shared.errors import CorruptEvent, InvalidInput
 
@@ -31,5 +30,5 @@ def project_events(event: CloudEvent) -> None:
     except (InvalidInput, CorruptEvent) as error:
         # The event itself stays where it is, in the store; a replay projects it from there.
         payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}
-        dead_letter(parts.bus, payload, error, source=EVENTS_SOURCE)
+        parts.bury_event(payload, error)
         _LOG.error("event not projected: %s", error, extra={"fields": payload})

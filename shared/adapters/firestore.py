@@ -17,12 +17,12 @@ from google.cloud.firestore_v1.field_path import FieldPath
 
 from shared.adapters.document_values import can_be_key, encode
 from shared.adapters.firestore_values import from_firestore
-from shared.adapters.firestore_watch import Reader, Window
 from shared.errors import Conflict, InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from shared.adapters.firestore_watch import Window
     from shared.ports import Change, Document, Query, Transaction
 
 T = TypeVar("T")
@@ -152,6 +152,8 @@ class FirestoreDocuments:
 
         For the laptop: in the cloud Firestore's own trigger tells of new documents.
         """
+        from shared.adapters.firestore_watch import Reader, Window  # noqa: PLC0415 - no function watches
+
         with self._lock:
             window = self._windows.setdefault(collection, Window())
         return window.read(Reader(self, collection), after, limit)
