@@ -18,13 +18,15 @@ from shared.local.children import stop_with_parent
 from shared.local.http_push import Pusher, document_event, pubsub_event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.ports import Bus, Change, Delivery, Documents
 
 _LOG: Final = logging.getLogger("plumbline.deliver")
 POSITIONS: Final = "local_triggers"
 _IDLE_S: Final = 0.05
-_IN_FLIGHT: Final = 2
-_PAGE: Final = 200
+_IN_FLIGHT: Final = 4
+_PAGE: Final = 500
 _LONGEST_PAUSE_S: Final = 5.0
 _OK: Final = range(200, 300)
 
@@ -67,23 +69,31 @@ class Trigger:
         with ThreadPoolExecutor(_IN_FLIGHT) as pool:
             while not self._stop.is_set():
                 changes = self._documents.watch(EVENTS, position, _PAGE)
-                if not all(pool.map(self._deliver, changes)):
-                    return
-                if changes:
-                    position = changes[-1].position
-                    self._documents.put(POSITIONS, EVENTS, {"position": position})
-                else:
+                if not changes:
                     self._stop.wait(_IDLE_S)
+                    continue
+                shares = [changes[at::_IN_FLIGHT] for at in range(_IN_FLIGHT)]
+                if not all(pool.map(self._deliver, shares)):
+                    return
+                position = changes[-1].position
+                self._documents.put(POSITIONS, EVENTS, {"position": position})
 
-    def _deliver(self, change: Change) -> bool:
-        """Post one event until it is accepted, longer pauses in between; False if told to stop first."""
-        body, headers = document_event(EVENTS, change)
+    def _deliver(self, changes: Sequence[Change]) -> bool:
+        """Post events until each is accepted; False if told to stop first.
+
+        One that is refused does not hold up the others: it comes again after them, later each time.
+        """
         pause = _IDLE_S
-        while not _posted(self._pusher, "/project_events", body, headers):
-            if self._stop.wait(pause):
-                return False
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
-        return True
+        while changes and not self._stop.is_set():
+            changes = [change for change in changes if not self._accepted(change)]
+            if changes:
+                self._stop.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+        return not changes
+
+    def _accepted(self, change: Change) -> bool:
+        body, headers = document_event(EVENTS, change)
+        return not self._stop.is_set() and _posted(self._pusher, "/project_events", body, headers)
 
 
 class Schedule:

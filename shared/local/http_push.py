@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shared.ports import Change, Delivery, Document
 
 _SOURCE: Final = "//plumbline.local"
+_POSTS_A_CONNECTION: Final = 100
+"""Then it is made anew: which server process takes it is chance, and many chances are even."""
 
 
 class Pusher:
@@ -30,19 +32,25 @@ class Pusher:
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """Return the status of a POST; OSError or HTTPException where there was no answer."""
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
-            self._own.connection = connection
+        connection = self._connection()
         try:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException):
-            connection.close()
-            self._own.connection = None
+            self._own.left = 0
             raise
+        self._own.left -= 1
         return response.status
+
+    def _connection(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if connection is None or self._own.left <= 0:
+            if connection is not None:
+                connection.close()
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
+            self._own.connection, self._own.left = connection, _POSTS_A_CONNECTION
+        return connection
 
 
 def pubsub_event(delivery: Delivery) -> tuple[bytes, dict[str, str]]:
