@@ -11,7 +11,7 @@ from tests.support import parts
 if TYPE_CHECKING:
     import pytest
 
-pytest_plugins = ["tests.support.chain", "tests.support.firestore_emulator"]
+pytest_plugins = ["tests.support.bus_bench", "tests.support.chain", "tests.support.firestore_emulator"]
 
 settings.register_profile("plumbline", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("plumbline")
