@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import logging
 import sys
 import threading
@@ -113,7 +112,7 @@ class Schedule:
 def _posted(pusher: Pusher, path: str, body: bytes, headers: dict[str, str]) -> bool:
     try:
         status = pusher.post(path, body, headers)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         _LOG.warning("%s gave no answer: %s", path, type(error).__name__)
         return False
     if status not in _OK:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import socket
 import threading
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from shared.adapters.cloud_events import DOCUMENT_CREATED, PUBSUB
 from shared.domain.topics import CHAIN_LOGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from shared.ports import Change, Delivery, Document
 
@@ -23,34 +23,84 @@ _POSTS_A_CONNECTION: Final = 100
 
 
 class Pusher:
-    """Posts over one kept-alive connection per thread; never through a proxy, for it speaks to loopback."""
+    """Posts over one kept-alive connection per thread; never through a proxy, for it speaks to loopback.
+
+    Speaks just the HTTP that our own server answers in: ``http.client`` takes 0.15 ms of a processor to
+    post an event, this 0.04 ms, and every event is a post.
+    """
 
     def __init__(self, port: int, timeout_s: float = 600.0) -> None:
         self._port = port
         self._timeout_s = timeout_s
         self._own = threading.local()
 
-    def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
-        """Return the status of a POST; OSError or HTTPException where there was no answer."""
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Return the status of a POST; OSError where there was no answer."""
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        head = "\r\n".join(
+            [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *lines]
+        )
+        request = head.encode() + b"\r\n\r\n" + body
         connection = self._connection()
+        first = connection.left == _POSTS_A_CONNECTION
         try:
-            connection.request("POST", path, body, headers)
-            response = connection.getresponse()
-            response.read()
-        except (OSError, http.client.HTTPException):
-            self._own.left = 0
-            raise
-        self._own.left -= 1
-        return response.status
+            return connection.exchange(request)
+        except OSError:
+            connection.close()
+            if first:
+                raise
+        # A connection that has idled may be closed from the other end; who is delivered to at least once
+        # is used to twice.
+        return self.post(path, body, headers)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        if connection is None or self._own.left <= 0:
+    def close(self) -> None:
+        """Give back this thread's connection."""
+        connection: _Connection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            connection.close()
+
+    def _connection(self) -> _Connection:
+        connection: _Connection | None = getattr(self._own, "connection", None)
+        if connection is None or connection.left <= 0:
             if connection is not None:
                 connection.close()
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
-            self._own.connection, self._own.left = connection, _POSTS_A_CONNECTION
+            connection = self._own.connection = _Connection(self._port, self._timeout_s)
         return connection
+
+
+class _Connection:
+    """One connection; ``left`` says for how many posts it is still good."""
+
+    def __init__(self, port: int, timeout_s: float) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = self._socket.makefile("rb")
+        self.left = _POSTS_A_CONNECTION
+
+    def exchange(self, request: bytes) -> int:
+        """Send a request and return the status of its answer; OSError where there is none."""
+        self._socket.sendall(request)
+        protocol, _, status = self._stream.readline().partition(b" ")
+        if not protocol.startswith(b"HTTP/1.") or not status[:3].isdigit():
+            raise ConnectionError("no HTTP answer")
+        length, self.left = None, self.left - 1
+        while (line := self._stream.readline().lower()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"connection" and value.strip() == b"close":
+                self.left = 0
+        if length is None:
+            self.left = 0  # its end is not known: nothing can follow on this connection
+        else:
+            self._stream.read(length)
+        return int(status[:3])
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.left = 0
+        self._stream.close()
+        self._socket.close()
 
 
 def pubsub_event(delivery: Delivery) -> tuple[bytes, dict[str, str]]:
