@@ -25,7 +25,7 @@ _LOG: Final = logging.getLogger("plumbline.deliver")
 POSITIONS: Final = "local_triggers"
 _IDLE_S: Final = 0.05
 _IN_FLIGHT: Final = 4
-_PAGE: Final = 500
+_PAGE: Final = 1000
 _LONGEST_PAUSE_S: Final = 5.0
 _OK: Final = range(200, 300)
 
