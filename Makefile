@@ -16,13 +16,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 comma := ,
 export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))127.0.0.1$(comma)localhost
 
-.PHONY: help setup demo test thorough lock clean
+.PHONY: help setup demo test thorough bench lock clean
 
 help:
 	@echo "make demo      a real contract on a real chain, faults put in, and the plumb line that rights them"
 	@echo "               (KEEP=1 leaves it all running and prints where)"
 	@echo "make test      lint, types, imports and every test"
-	@echo "make thorough  the long forms and the benchmarks as well"
+	@echo "make thorough  the tests, then the benchmarks, which say whether each target is reached (make bench)"
 	@echo "make setup     only install; make lock: pin the dependencies anew; make clean: remove what was made"
 
 setup: $(DONE)/python $(DONE)/package $(DONE)/node
@@ -35,12 +35,12 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/pytest -m "not thorough"
+	$(BIN)/pytest
 
-thorough: test
-	$(BIN)/pytest -m thorough
-	$(BIN)/python -m tests.performance.bench_reconcile
-	$(BIN)/python -m tests.performance.bench_backfill
+thorough: test bench
+
+bench: setup
+	$(BIN)/python -m tests.performance
 
 lock: $(DONE)/venv
 	@command -v uv >/dev/null || $(PIP) install --quiet uv
