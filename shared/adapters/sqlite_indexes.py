@@ -31,7 +31,7 @@ COLUMNS: Final = ("f0", "f1", "f2")
 
 # seq grows with every document created, and never comes again (AUTOINCREMENT): it is the order of watch.
 SCHEMA: Final = """
-PRAGMA cache_size = -32000;
+PRAGMA cache_size = -8000;
 PRAGMA wal_autocheckpoint = 4000;
 CREATE TABLE IF NOT EXISTS documents (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
