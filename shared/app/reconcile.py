@@ -10,7 +10,7 @@ from shared.app.chain_heads import ChainHeads
 from shared.app.lease import Lease
 from shared.app.reconcile_contract import ReconcileContract
 from shared.app.reconcile_report import Report
-from shared.app.sweep import sweep_unprojected
+from shared.app.sweep import sweep_stateless, sweep_unprojected
 from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound
 from shared.ports import Alert
 
@@ -36,8 +36,9 @@ class ReconcileSettings:
     all checked in every run. ``rotation_runs``: beyond it, and for closed ones, each is checked once in
     so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
     missing. ``lease_s``: how long a killed run blocks the next. ``alert_mismatches``: more mismatches
-    than this raise the alert, as does any error. ``sweep_limit``: events looked at per run for a
-    projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is read.
+    than this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per
+    run for a projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
+    read.
     """
 
     page_size: int = 1_000
@@ -162,13 +163,19 @@ class Reconcile:
         return young or int(cursor.get("readThrough", -1)) < pin.number
 
     def _sweep(self, report: Report, *, manual: bool) -> None:
-        grace = timedelta(seconds=0 if manual else self._settings.grace_s)
+        now = self._clock.now()
+        settled = (now - timedelta(seconds=self._settings.grace_s)).isoformat()
+        limit = self._settings.sweep_limit
         again = sweep_unprojected(
             self._documents,
             self._projection,
-            until=(self._clock.now() - grace).isoformat(),
-            limit=self._settings.sweep_limit,
+            until=now.isoformat() if manual else settled,
+            settled=settled,
+            limit=limit,
             dry_run=report.dry_run,
+        )
+        again += sweep_stateless(
+            self._documents, self._projection, limit=None if manual else limit, dry_run=report.dry_run
         )
         for rollover_id in again:
             report.unprojected(rollover_id)

@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -20,6 +21,7 @@ from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
 from shared.errors import ChainUnavailable, ConfigError
 from shared.local.children import Children
+from shared.logging import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,12 +180,18 @@ def _wait_until_served(port: int, stop: threading.Event) -> None:
             connection.close()
 
 
+def _shown(url: str) -> str:
+    """Return a URL of this machine as it is, of any other only its scheme: the rest may hold a key."""
+    parts = urlsplit(url)
+    return url if parts.hostname in ("127.0.0.1", "localhost", "::1") and not parts.username else redact(url)
+
+
 def _ready(environ: Mapping[str, str], port: int, children: Children) -> dict[str, Any]:
     spec = load_registry(environ["PLUMBLINE_CONTRACTS"]).contracts[0]
     return {
         "ready": True,
         "port": port,
-        "rpcUrl": environ[f"PLUMBLINE_RPC_{spec.chain_id}"],
+        "rpcUrl": _shown(environ[f"PLUMBLINE_RPC_{spec.chain_id}"]),
         "chainId": spec.chain_id,
         "contract": spec.address,
         "contracts": environ["PLUMBLINE_CONTRACTS"],

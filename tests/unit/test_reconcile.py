@@ -156,6 +156,36 @@ def test_an_application_event_that_was_never_projected_is_projected(world: World
     assert state["status"] == "funds_in_transit"
 
 
+def test_a_state_deleted_by_hand_is_computed_anew(world: World) -> None:
+    """A mapped transfer, one that nobody mapped, and one that is not on chain get their states back."""
+    world.start("mapped")
+    world.act("mapped", "agree_send")
+    world.act("unmapped", "agree_send")
+    world.start("started", mapped=False)
+    names = ("mapped", transfer_hash("unmapped"), "started")
+    before = [world.state(name) for name in names]
+    assert is_straight(world.run())
+    world.clock.advance(3600)
+    world.run()
+    for name in names:
+        world.documents.delete(STATES, name)
+    assert world.run()["causes"] == {"not_projected": 3}
+    assert [world.state(name) for name in names] == before
+    assert_straight(world)
+
+
+def test_the_schedule_finds_deleted_states_in_turn(tmp_path: Path) -> None:
+    """A scheduled run looks at a bounded number of transfers, and the next ones at the others."""
+    world = World(tmp_path, settings=ReconcileSettings(sweep_limit=500))
+    for number in range(7):
+        world.start(f"t{number}", mapped=False)
+    world.clock.advance(3600)
+    world.reconcile.run()
+    world.documents.delete(STATES, "t5")
+    assert sum(world.reconcile.run()["projectedAgain"] for _ in range(2)) == 1
+    assert world.state("t5")
+
+
 def _batch(world: World, logs: list[Any]) -> bytes:
     return LogBatch(LOGS, 1, world.counter, logs).encode()
 
