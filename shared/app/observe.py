@@ -113,6 +113,7 @@ class Observe:
             {
                 "timestamp": event["timestamp"],
                 "eventType": event["eventType"],
+                "correctedEventType": event.get("data", {}).get("correctedEventType"),
                 "by": event.get("userId"),
                 "finality": event["finality"],
                 "superseded": event["superseded"],

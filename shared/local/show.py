@@ -96,7 +96,7 @@ def timeline(found: Sequence[Document], *, as_json: bool) -> None:
     table = _table("when", "what", "finality", "", "transaction")
     for entry in found:
         table.add_row(
-            entry["timestamp"], entry["eventType"], short(entry["finality"]),
+            entry["timestamp"], entry["correctedEventType"] or entry["eventType"], short(entry["finality"]),
             "superseded" if entry["superseded"] else "", short(entry["transactionHash"]),
         )  # fmt: skip
     _CONSOLE.print(table)
