@@ -226,4 +226,4 @@ def hash_of(rollover_id: str) -> str:
 
 
 def _candidate(state: State) -> Candidate:
-    return Candidate(state["rolloverId"], state["transferHash"], state)
+    return Candidate(state["rolloverId"], state["transferHash"] or hash_of(state["rolloverId"]), state)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.events import CORRECTION, REINSTATED, SUPERSEDED, is_ours
-from shared.domain.hashing import digest, transfer_hash
+from shared.domain.hashing import digest
 from shared.domain.lifecycle import STEPS, state_reached
 from shared.domain.status import APPROVED, CLOSED, displayed_status
 from shared.errors import InvalidInput
@@ -65,7 +65,7 @@ def _agreement_step(data: Mapping[str, Any]) -> str:
     raise InvalidInput("event field data has neither agreementType (sender, receiver) nor isSender")
 
 
-def _proof(event: Mapping[str, Any], milestone: str, usual_hash: str) -> dict[str, Any]:
+def _proof(event: Mapping[str, Any], milestone: str) -> dict[str, Any]:
     data = event.get("data", {})
     proof = {
         "milestone": milestone,
@@ -76,8 +76,6 @@ def _proof(event: Mapping[str, Any], milestone: str, usual_hash: str) -> dict[st
     }
     if isinstance(data.get("transactionHash"), str):
         proof["transactionHash"] = data["transactionHash"]
-    if data.get("transferHash", usual_hash) != usual_hash:
-        proof["transferHash"] = data["transferHash"]
     if milestone in STEPS and data.get("chainId") is not None and isinstance(data.get("contract"), str):
         proof["contractKey"] = f"{data['chainId']}:{data['contract'].lower()}"
     if milestone == "started":
@@ -104,7 +102,7 @@ class _Fold:
         self.verdicts: dict[str, Any] = dict(state["verdicts"]) if state else {}
         self.joined_to: str = (state["joinedTo"] or "") if state else ""
         self.last: str = state["lastEventAt"] if state else ""
-        self.hash = _hash_of(rollover_id)
+        self.transfer_hash: str | None = state["transferHash"] if state else None
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Join one event in; InvalidInput where it cannot be read."""
@@ -116,14 +114,21 @@ class _Fold:
         else:
             milestone = milestone_of(event)
             if milestone is not None:
-                self.proofs[event["eventId"]] = _proof(event, milestone, self.hash)
+                self.proofs[event["eventId"]] = _proof(event, milestone)
+                self._learn_hash(milestone, data)
         self.last = max(self.last, event["timestamp"])
+
+    def _learn_hash(self, milestone: str, data: Mapping[str, Any]) -> None:
+        # All events of a transfer say the same; where one lies, any order must still lead to one answer.
+        said = data.get("transferHash")
+        if milestone in STEPS and isinstance(said, str):
+            self.transfer_hash = min(said, self.transfer_hash or said)
 
     def document(self) -> State:
         """Return what follows."""
         joined_to = self.joined_to or None
         document = _document(self.rollover_id, self.proofs, self.verdicts, joined_to, self.last)
-        document.setdefault("transferHash", self.hash)
+        document["transferHash"] = self.transfer_hash
         document["stateHash"] = digest(document)
         return document
 
@@ -191,7 +196,6 @@ def _document(
     started = best["started"][1] if "started" in best else {}
     custodians = {name: started.get(name) for name in _CUSTODIANS}
     chain = {name: item for name, item in best.items() if name in STEPS}
-    known_hash = next((p["transferHash"] for _, p in chain.values() if "transferHash" in p), None)
     participants = sorted({str(value) for value in custodians.values() if value})
     status = displayed_status(best, participants)
     return {
@@ -201,7 +205,6 @@ def _document(
         "contractState": int(state_reached(set(chain))),
         # What was joined to another transfer is checked as that one.
         "contractKey": None if joined_to else owner,
-        **({"transferHash": known_hash} if known_hash else {}),
         "conflicts": sorted(keys[1:]),
         "orphan": bool(chain) and not started and not _is_hash(rollover_id),
         "unmapped": _is_hash(rollover_id) and joined_to is None,
@@ -229,10 +232,6 @@ def _shown(identity: str, proof: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_hash(rollover_id: str) -> bool:
     return len(rollover_id) == 66 and rollover_id.startswith("0x")  # noqa: PLR2004 - 0x and 32 bytes
-
-
-def _hash_of(rollover_id: str) -> str:
-    return rollover_id if _is_hash(rollover_id) else transfer_hash(rollover_id)
 
 
 def is_intact(state: Mapping[str, Any]) -> bool:
