@@ -1,0 +1,151 @@
+"""Runs of the reconciliation: lease, budget, tiers, lateness, alerts, and what is merely told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.app.lease import Lease
+from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_report import is_straight
+from shared.domain.events import EVENTS
+from shared.errors import Conflict, InvalidInput, NotFound
+from tests.support.world import ADDRESS, LEVEL_3, RECEIVER, SENDER, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return an empty world."""
+    return World(tmp_path)
+
+
+def assert_straight(world: World) -> None:
+    """Demand that a further run finds nothing, and that no state differs from its events."""
+    again = world.run()
+    assert is_straight(again), again
+    assert not again["createdCount"]
+    assert not world.projection.rebuild_all(check_only=True).different
+
+
+def test_custodian_levels_are_compared(world: World) -> None:
+    """A level that differs between database and contract is reported with both values."""
+    world.chain.mine()
+    world.levels = {SENDER: 3, RECEIVER: 2}
+    world.documents.put("custodians", "alpha", {"walletAddress": SENDER, "level": "tokenised"})
+    world.documents.put("custodians", "beta", {"walletAddress": RECEIVER, "level": 3})
+    report = world.run()
+    assert [(e["custodianId"], e["database"], e["contract"]) for e in report["levels"]] == [("beta", 3, 2)]
+
+
+def test_a_dry_run_tells_and_writes_nothing(world: World) -> None:
+    """After a dry run the store is as it was, lease apart."""
+    world.start("a")
+    world.live("a", LEVEL_3, sees=False)
+    events = len(world.events("a"))
+    report = world.run(dry_run=True)
+    assert report["causes"] == {"missing_event": 1}
+    assert len(world.events("a")) == events
+    assert world.documents.count("reconciliation_reports") == 0
+    assert world.documents.count("reconciliation_cursors") == 0
+
+
+def test_two_runs_never_overlap(world: World) -> None:
+    """While another holds the lease a run is refused, and it goes on once the lease has lapsed."""
+    Lease(world.documents, world.clock, "reconcile", 60).acquire()
+    with pytest.raises(Conflict):
+        world.run()
+    world.clock.advance(61)
+    assert is_straight(world.run())
+
+
+def test_a_run_that_is_cut_off_goes_on(tmp_path: Path) -> None:
+    """With no time left each run does a page, says so, and the next continues; together they cover all."""
+    world = World(tmp_path, settings=ReconcileSettings(page_size=2, budget_s=0.0))
+    for number in range(5):
+        world.start(f"t{number}")
+        world.live(f"t{number}", LEVEL_3[:2], sees=number != 3)
+    reports = []
+    while not reports or not reports[-1]["complete"]:
+        reports.append(world.reconcile.run())
+        assert len(reports) < 20
+    assert len(reports) > 2
+    assert len({report["reportId"] for report in reports}) == 1
+    # t3 is not placed on a contract until its repair: it is checked as unplaced.
+    assert reports[-1]["checked"] == 5
+
+
+def test_what_is_late_is_neither_counted_nor_repaired_by_the_schedule(world: World) -> None:
+    """While the listener has not passed the pinned block, a scheduled run leaves the step to it."""
+    world.start("a")
+    world.act("a", "agree_send", sees=False)
+    report = world.reconcile.run()
+    assert (report["mismatchCount"], report["createdCount"], report["late"]) == (0, 0, ["a"])
+    pin = len(world.chain.blocks) - 1
+    world.documents.put("chain_cursors", "1", {"readThrough": pin})
+    assert world.reconcile.run()["createdCount"] == 1
+
+
+def test_the_alert_goes_out_past_the_threshold(tmp_path: Path) -> None:
+    """Five mismatches are quiet, six alert."""
+    for crooked, alerts in ((5, 0), (6, 1)):
+        world = World(tmp_path / str(crooked))
+        for number in range(crooked):
+            world.start(f"t{number}")
+            world.act(f"t{number}", "agree_send", sees=False)
+        world.run()
+        assert len(world.alerts.sent) == alerts
+
+
+def test_a_chain_that_cannot_be_read_is_an_error_that_alerts(world: World) -> None:
+    """An unreachable node is named in the report, and nothing is touched."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2], sees=False)
+    world.chain.reachable = False
+    report = world.run()
+    assert (report["errorCount"], report["createdCount"]) == (1, 0)
+    assert len(world.alerts.sent) == 1
+
+
+def test_one_transfer_can_be_reconciled_by_itself(world: World) -> None:
+    """Only the transfer asked for is repaired; an unknown one is not found; an empty id is refused."""
+    for name in ("a", "b"):
+        world.start(name)
+        world.live(name, LEVEL_3[:2], sees=False)
+    assert world.reconcile.run_one("a")["createdCount"] == 2
+    state = world.state("b")
+    assert state
+    assert state["contractState"] == 0
+    with pytest.raises(NotFound, match="nobody"):
+        world.reconcile.run_one("nobody")
+    with pytest.raises(InvalidInput, match="rolloverId"):
+        world.reconcile.run_one("")
+
+
+@pytest.mark.parametrize("block", ["sometime", "-1", "0x10"])
+def test_a_block_that_is_none_is_refused(world: World, block: str) -> None:
+    """A block must be a tag or a height."""
+    with pytest.raises(InvalidInput, match="block"):
+        world.run(block=block)
+
+
+def test_past_the_limit_a_run_is_tiered(tmp_path: Path) -> None:
+    """Of many open transfers a run takes those that changed and a share; all are covered in time."""
+    world = World(tmp_path, settings=ReconcileSettings(page_size=3, every_run_limit=4, rotation_runs=4))
+    for number in range(12):
+        world.start(f"t{number:02}")
+        world.act(f"t{number:02}", "agree_send")
+    first = world.run()
+    key = f"1:{ADDRESS}"
+    assert first["coverage"][key]["tiered"]
+    world.act("t05", "agree_receive", sees=False)
+    second = world.run()
+    assert second["causes"] == {"missing_event": 1}
+    assert second["checked"] < 12
+    event = next(e for e in world.events("t07") if e["eventType"] == "blockchain.v5.agreement")
+    world.documents.delete(EVENTS, event["eventId"])
+    causes = [world.run()["causes"] for _ in range(4)]
+    assert {"event_deleted": 1} in causes

@@ -1,0 +1,98 @@
+"""Hashes that nobody mapped: kept, resolved where something tells, and joined to their transfers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from eth_abi import encode
+
+from shared.app.reconcile_report import is_straight
+from shared.domain.hashing import transfer_hash
+from tests.support.world import LEVEL_3, RECEIVER, SENDER, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return an empty world."""
+    return World(tmp_path)
+
+
+def assert_straight(world: World) -> None:
+    """Demand that a further run finds nothing, and that no state differs from its events."""
+    again = world.run()
+    assert is_straight(again), again
+    assert not again["createdCount"]
+    assert not world.projection.rebuild_all(check_only=True).different
+
+
+def test_an_unmapped_transfer_is_joined_by_its_calldata(world: World) -> None:
+    """The reference in the calldata resolves a bare hash whose keccak it is."""
+    agree = next(f for f, _ in world.spec.references)
+    types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
+    values = [bytes.fromhex(transfer_hash("a")[2:]), SENDER, RECEIVER, 1, 1, "a"]
+    world.start("a", mapped=False)
+    world.act("a", "agree_send", calldata=bytes.fromhex(agree.selector[2:]) + encode(types, values))
+    bare = world.state(transfer_hash("a"))
+    assert bare
+    assert bare["unmapped"]
+    report = world.run()
+    assert report["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
+    state = world.state("a")
+    assert state
+    assert (state["status"], state["contractState"]) == ("awaiting_receiver", 2)
+    assert_straight(world)
+    world.act("a", "agree_receive")
+    assert_straight(world)
+
+
+def test_a_reference_that_is_not_the_hash_resolves_nothing(world: World) -> None:
+    """Calldata that names another transfer leaves the hash unmapped, and reported."""
+    agree = next(f for f, _ in world.spec.references)
+    types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
+    values = [bytes.fromhex(transfer_hash("a")[2:]), SENDER, RECEIVER, 1, 1, "somebody else"]
+    world.act("a", "agree_send", calldata=bytes.fromhex(agree.selector[2:]) + encode(types, values))
+    report = world.run()
+    assert (report["joined"], report["unmapped"]) == ([], [transfer_hash("a")])
+
+
+def test_calldata_that_told_nothing_is_not_read_again(world: World) -> None:
+    """A hash that nothing resolves costs its requests once, and those of a page from then on."""
+    world.act("a", "agree_send")
+    world.run()
+    first = world.chain.requests
+    world.run()
+    second = world.chain.requests
+    world.run()
+    assert second - first == world.chain.requests - second
+    world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
+    assert world.run()["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
+
+
+def test_a_mapping_that_came_late_joins_what_was_kept(world: World) -> None:
+    """Once the application maps a hash, its events count for the transfer, superseded ones do not."""
+    world.start("a", mapped=False)
+    world.act("a", "agree_send")
+    gone = world.act("a", "agree_receive")
+    world.chain.reorg(1)
+    world.counter = 1
+    world.see(gone, removed=True)
+    world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
+    world.run()
+    state = world.state("a")
+    assert state
+    assert state["status"] == "awaiting_receiver"
+    assert_straight(world)
+
+
+def test_a_mapped_hash_without_any_state_is_found(world: World) -> None:
+    """A transfer that the application mapped, never started, and that moved unseen, is repaired and told."""
+    world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
+    world.live("a", LEVEL_3[:2], sees=False)
+    assert world.run()["createdCount"] == 2
+    report = world.run()
+    assert report["orphans"] == ["a"]
+    assert_straight(world)
