@@ -11,6 +11,7 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import LOGS, REMOVED, HandleChainEvent, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile_report import is_straight
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality, Registry
@@ -107,6 +108,13 @@ class World:
     def run(self, **options: Any) -> Document:
         """Reconcile as a person would at the command line."""
         return self.reconcile.run(**{"manual": True, **options})
+
+    def assert_straight(self) -> None:
+        """Demand that a further run finds nothing, and that no state differs from its events."""
+        again = self.run()
+        assert is_straight(again), again
+        assert not again["createdCount"]
+        assert not self.projection.rebuild_all(check_only=True).different
 
     # The application.
 

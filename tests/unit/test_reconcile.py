@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Return an empty world."""
-    return World(tmp_path)
-
-
-def assert_straight(world: World) -> None:
-    """Demand that a further run finds nothing, and that no state differs from its events."""
-    again = world.run()
-    assert is_straight(again), again
-    assert not again["createdCount"]
-    assert not world.projection.rebuild_all(check_only=True).different
-
-
 def test_a_straight_world_is_left_alone(world: World) -> None:
     """Where chain and database agree, nothing is written and everything is counted."""
     world.start("a")
@@ -58,7 +44,7 @@ def test_missed_logs_are_found_and_appended_as_the_live_path_would_have(
     hashes = [sorted(e["audit"].get("eventHash", "") for e in each.events("a")) for each in (world, seen)]
     assert hashes[0] == hashes[1]
     assert world.state("a") == seen.state("a")
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_a_level_2_completion_invents_no_mint(world: World) -> None:
@@ -84,13 +70,13 @@ def test_where_the_log_cannot_be_had_the_contracts_state_is_the_evidence(world: 
     assert state["milestones"]["executed"] == {
         **state["milestones"]["executed"], "proof": "contract_state", "transactionHash": None
     }  # fmt: skip
-    assert_straight(world)
+    world.assert_straight()
     world.chain.find_logs_again()
     world.see(executed)
     late = world.state("a")
     assert late
     assert late["milestones"]["executed"]["proof"] == "log"
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_events_deleted_by_hand_come_back(world: World) -> None:
@@ -104,7 +90,7 @@ def test_events_deleted_by_hand_come_back(world: World) -> None:
     report = world.run()
     assert report["causes"] == {"event_deleted": 1}
     assert world.state("a") == before
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_a_state_edited_by_hand_is_computed_anew(world: World) -> None:
@@ -127,7 +113,7 @@ def test_an_edit_that_hid_a_missing_event_is_undone_in_one_run(world: World) -> 
     assert state
     world.documents.put(STATES, "a", {**state, "contractState": 4})
     assert world.run()["createdCount"] == 1
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_a_stored_event_that_was_never_projected_is_projected(world: World) -> None:
@@ -140,7 +126,7 @@ def test_a_stored_event_that_was_never_projected_is_projected(world: World) -> N
     report = world.run()
     assert report["causes"] == {"not_projected": 1}
     assert report["createdCount"] == 0
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_an_application_event_that_was_never_projected_is_projected(world: World) -> None:
@@ -168,7 +154,7 @@ def test_a_state_deleted_by_hand_is_computed_anew(world: World) -> None:
         world.documents.delete(STATES, name)
     assert world.run()["causes"] == {"not_projected": 3}
     assert [world.state(name) for name in names] == before
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_the_schedule_finds_deleted_states_in_turn(tmp_path: Path) -> None:
@@ -212,7 +198,7 @@ def test_a_premature_event_of_the_application_is_superseded(world: World) -> Non
     state = world.state("a")
     assert state
     assert state["status"] == "awaiting_financial_verification"
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_an_event_of_a_transaction_that_is_still_waiting_is_left_alone(world: World) -> None:
@@ -236,7 +222,7 @@ def test_logs_of_a_block_that_a_reorg_dropped_are_superseded(world: World) -> No
     kinds = [event["eventType"] for event in world.events("a")]
     assert kinds.count("blockchain.v5.financial") == 1
     assert kinds.count(SUPERSEDED) == 1
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_endpoints_that_disagree_about_a_block_supersede_nothing(world: World) -> None:
@@ -264,4 +250,4 @@ def test_a_wrongly_superseded_event_is_reinstated(world: World) -> None:
     state = world.state("a")
     assert state
     assert state["status"] == "awaiting_financial_verification"
-    assert_straight(world)
+    world.assert_straight()

@@ -17,20 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Return an empty world."""
-    return World(tmp_path)
-
-
-def assert_straight(world: World) -> None:
-    """Demand that a further run finds nothing, and that no state differs from its events."""
-    again = world.run()
-    assert is_straight(again), again
-    assert not again["createdCount"]
-    assert not world.projection.rebuild_all(check_only=True).different
-
-
 def test_custodian_levels_are_compared(world: World) -> None:
     """A level that differs between database and contract is reported with both values."""
     world.chain.mine()

@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest
 from eth_abi import encode
 
-from shared.app.reconcile_report import is_straight
 from shared.domain.hashing import transfer_hash
 from tests.support.world import LEVEL_3, RECEIVER, SENDER, World
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Return an empty world."""
-    return World(tmp_path)
-
-
-def assert_straight(world: World) -> None:
-    """Demand that a further run finds nothing, and that no state differs from its events."""
-    again = world.run()
-    assert is_straight(again), again
-    assert not again["createdCount"]
-    assert not world.projection.rebuild_all(check_only=True).different
 
 
 def test_an_unmapped_transfer_is_joined_by_its_calldata(world: World) -> None:
@@ -44,9 +23,9 @@ def test_an_unmapped_transfer_is_joined_by_its_calldata(world: World) -> None:
     state = world.state("a")
     assert state
     assert (state["status"], state["contractState"]) == ("awaiting_receiver", 2)
-    assert_straight(world)
+    world.assert_straight()
     world.act("a", "agree_receive")
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_a_reference_that_is_not_the_hash_resolves_nothing(world: World) -> None:
@@ -85,7 +64,7 @@ def test_a_mapping_that_came_late_joins_what_was_kept(world: World) -> None:
     state = world.state("a")
     assert state
     assert state["status"] == "awaiting_receiver"
-    assert_straight(world)
+    world.assert_straight()
 
 
 def test_a_mapped_hash_without_any_state_is_found(world: World) -> None:
@@ -95,4 +74,4 @@ def test_a_mapped_hash_without_any_state_is_found(world: World) -> None:
     assert world.run()["createdCount"] == 2
     report = world.run()
     assert report["orphans"] == ["a"]
-    assert_straight(world)
+    world.assert_straight()
