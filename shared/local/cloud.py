@@ -60,7 +60,7 @@ def run_local(options: LocalOptions) -> int:
     with ExitStack() as opened:
         environ = _environ(options, home, opened)
         write_environment(options.home / ENVIRONMENT_FILE, environ)
-        port = options.port or _free_port()
+        port = _free_port(options.port)
         children = Children({**os.environ, **environ, "NO_PROXY": "127.0.0.1,localhost"})
         opened.callback(children.stop)
         children.add("functions", "shared.local.serve", "--port", str(port))
@@ -157,9 +157,15 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
         raise ConfigError(f"the node is on chain {remote}, the contract file says {chain_id}")
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """Return the wanted port, any free one for 0; ConfigError where another program has it."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        # As the server will: a port that a run before this one has just left is free.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise ConfigError(f"--port {wanted} cannot be used: {error.strerror}") from error
         return int(listening.getsockname()[1])
 
 

@@ -157,6 +157,7 @@ def test_it_follows_a_chain_and_a_contract_of_ones_own(
         ("no such file", "cannot be read"),
         ("store not writable", "SQLite file"),
         ("nonsense store", "PLUMBLINE_STORE"),
+        ("port taken", "--port"),
     ],
 )
 def test_what_cannot_work_is_refused_at_the_start(tmp_path: Path, anvil: Anvil, case: str, said: str) -> None:
@@ -175,6 +176,7 @@ def test_what_cannot_work_is_refused_at_the_start(tmp_path: Path, anvil: Anvil, 
         "no such file": [*node, "--contract", str(tmp_path / "nothing.toml")],
         "store not writable": [*node, "--contract", str(file), "--store", f"sqlite:///{tmp_path}"],
         "nonsense store": [*node, "--contract", str(file), "--store", "paper://drawer"],
+        "port taken": [*node, "--contract", str(file), "--port", anvil.rpc_url.rpartition(":")[2]],
     }[case]
     refused = RunningLocal(tmp_path / "home", options)
     with pytest.raises(PlumblineError, match=said), refused:
