@@ -75,3 +75,21 @@ def test_a_mapped_hash_without_any_state_is_found(world: World) -> None:
     report = world.run()
     assert report["orphans"] == ["a"]
     world.assert_straight()
+
+
+def test_a_removal_that_overtook_its_log_and_the_mapping_is_put_right(world: World) -> None:
+    """Removal while unmapped, then the mapping, then the late log: a verdict under the wrong name is mended."""
+    world.start("a", mapped=False)
+    world.act("a", "agree_send")
+    gone = world.act("a", "agree_receive", sees=False)
+    world.chain.reorg(1)
+    world.counter = 1
+    world.see(gone, removed=True)
+    world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
+    world.counter = 0
+    world.see(gone)
+    world.run()
+    state = world.state("a")
+    assert state
+    assert (state["status"], state["contractState"]) == ("awaiting_receiver", 2)
+    world.assert_straight()
