@@ -78,7 +78,7 @@ def test_a_mapped_hash_without_any_state_is_found(world: World) -> None:
 
 
 def test_a_removal_that_overtook_its_log_and_the_mapping_is_put_right(world: World) -> None:
-    """Removal while unmapped, then the mapping, then the late log: a verdict under the wrong name is mended."""
+    """Removal while unmapped, the mapping, then the late log: a verdict under the wrong name is mended."""
     world.start("a", mapped=False)
     world.act("a", "agree_send")
     gone = world.act("a", "agree_receive", sees=False)
