@@ -49,4 +49,10 @@ def _body(request: Request) -> dict[str, Any]:
             raise InvalidInput(f"field {name} is not known; known are {', '.join(_FIELDS)}")
         if not isinstance(value, _FIELDS[name]):
             raise InvalidInput(f"field {name} must be a {_FIELDS[name].__name__}")
+        if (
+            isinstance(value, str)
+            and not value.isascii()
+            and any("\ud800" <= char <= "\udfff" for char in value)
+        ):
+            raise InvalidInput(f"field {name} holds half a surrogate pair, which is no text")
     return body

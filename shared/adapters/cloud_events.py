@@ -99,6 +99,14 @@ def _time(text: str) -> str:
     return datetime.fromisoformat(plain).replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
 
 
+def _integer(value: Any) -> int:
+    """Return an integer that a store can hold."""
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError
+    return number
+
+
 def _utf8(text: str) -> str:
     """Return a text that a store can hold: JSON can spell halves of surrogate pairs, which none can."""
     text.encode()
@@ -109,7 +117,7 @@ def _utf8(text: str) -> str:
 _SCALARS: Final[dict[str, Callable[[Any], Any]]] = {
     "nullValue": lambda _: None,
     "booleanValue": bool,
-    "integerValue": int,
+    "integerValue": _integer,
     "doubleValue": float,
     "timestampValue": _time,
     "stringValue": _utf8,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.events import hex_number, id_of_log, is_ours
+from shared.domain.events import CORRECTION, hex_number, id_of_log, is_ours
 from shared.domain.lifecycle import STEPS
 from shared.errors import ChainUnavailable, RangeRefused
 
@@ -96,10 +96,12 @@ class ChainHistory:
 
     def _refuted_log(self, event: Event) -> tuple[str, bool]:
         data = event["data"]
+        # A correction stands for the event that it joins: the log is that one's.
+        told = event["metadata"].get("originalEventId") if event["eventType"] == CORRECTION else None
         if self.is_gone(event):
             return f"block {data['blockNumber']} has another hash now", True
         for log in self._chain.logs_of_block(data["blockHash"], [self._spec.address]):
-            if id_of_log(self._spec.chain_id, log) == event["eventId"]:
+            if id_of_log(self._spec.chain_id, log) == (told or event["eventId"]):
                 return f"its log stands in block {data['blockNumber']}", False
         return f"block {data['blockNumber']} does not hold its log", True
 

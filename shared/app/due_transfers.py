@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.app.event_log import MAPPINGS
 from shared.app.reconcile_page import Candidate
 from shared.domain.events import EVENTS
-from shared.domain.hashing import transfer_hash
+from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.state import STATES
 from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
@@ -108,7 +108,7 @@ class DueTransfers:
             STATES, Query(where=where, limit=size, after=tuple(after) if after else None)
         )
         last = [found[-1][0]] if len(found) == size else None
-        return Page([_candidate(state) for _, state in found], last)
+        return Page([_candidate(*each) for each in found], last)
 
     def _open(self, after: After) -> Page:
         return self._query((("contractKey", self._spec.key), ("open", True)), after)
@@ -129,7 +129,7 @@ class DueTransfers:
         page = self._rotating("closedShareAfter", after, budget, is_open=False)
         # Those that phase ``closed`` has yet to come to are left to it.
         through = self._cursor.get("closedAfter", [-1, ""])
-        due = [c for c in page.candidates if c.state and [c.state["lastBlock"], c.rollover_id] <= through]
+        due = [c for c in page.candidates if c.state and [_last_block(c.state), c.rollover_id] <= through]
         return Page(due, page.after, page.cursor)
 
     def _rotating(self, name: str, after: After, budget: int, *, is_open: bool) -> Page:
@@ -152,11 +152,11 @@ class DueTransfers:
             after=tuple(start) if start else None,
         )
         found = self._documents.query(STATES, query)
-        final = [(key, state) for key, state in found if state["lastBlock"] <= self._pin.number]
+        final = [(key, state) for key, state in found if 0 <= _last_block(state) <= self._pin.number]
         if not final:
             return Page([], None)
         last = [final[-1][1]["lastBlock"], final[-1][0]]
-        candidates = [_candidate(state) for _, state in final]
+        candidates = [_candidate(*each) for each in final]
         return Page(candidates, last if len(final) == self._size else None, {"closedAfter": last})
 
     def _mapped(self, after: After) -> Page:
@@ -168,7 +168,7 @@ class DueTransfers:
         missing = [
             Candidate(rollover_id, key, None)
             for key, rollover_id in ids.items()
-            if isinstance(rollover_id, str) and rollover_id not in there
+            if isinstance(rollover_id, str) and rollover_id not in there and is_hash(key)
         ]
         return Page(missing, [found[-1][0]] if len(found) == self._size else None)
 
@@ -214,16 +214,24 @@ class DueTransfers:
     def _candidates(self, rollover_ids: Sequence[str] | set[str]) -> list[Candidate]:
         states = self._documents.get_many(STATES, rollover_ids)
         return [
-            _candidate(states[key]) if key in states else Candidate(key, hash_of(key), None)
+            _candidate(key, states[key]) if key in states else Candidate(key, hash_of(key), None)
             for key in sorted(rollover_ids)
-            if key not in states or states[key]["contractKey"] in (None, self._spec.key)
+            if key not in states or states[key].get("contractKey") in (None, self._spec.key)
         ]
 
 
 def hash_of(rollover_id: str) -> str:
     """Return the transfer hash of a rollover id (an unmapped transfer's id is its hash)."""
-    return rollover_id if rollover_id.startswith("0x") else transfer_hash(rollover_id)
+    return rollover_id if is_hash(rollover_id) else transfer_hash(rollover_id)
 
 
-def _candidate(state: State) -> Candidate:
-    return Candidate(state["rolloverId"], state["transferHash"] or hash_of(state["rolloverId"]), state)
+def _candidate(key: str, state: State) -> Candidate:
+    # By the key, and a hash only if it is one: what the document says, somebody may have written by hand.
+    known = state.get("transferHash")
+    return Candidate(key, known if isinstance(known, str) and is_hash(known) else hash_of(key), state)
+
+
+def _last_block(state: State) -> int:
+    """Return the block of the last log that the state knows; -1 in a document edited by hand."""
+    block = state.get("lastBlock")
+    return block if isinstance(block, int) else -1

@@ -10,7 +10,7 @@ from shared.app.chain_heads import ChainHeads
 from shared.app.lease import Lease
 from shared.app.reconcile_contract import ReconcileContract
 from shared.app.reconcile_report import Report
-from shared.app.sweep import sweep_stateless, sweep_unprojected
+from shared.app.sweep import sweep_misplaced, sweep_stateless, sweep_unprojected
 from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound
 from shared.ports import Alert
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shared.ports import AlertSink, Chain, Clock, Document, Documents
 
 LEASE: Final = "reconcile"
+_MISPLACED_SHARE: Final = 10
+"""Of the sweep limit, one in so many: states that a hand has hidden are rare."""
 _TAGS: Final = ("latest", "safe", "finalized")
 
 
@@ -150,6 +152,10 @@ class Reconcile:
         if pin.number < spec.deployment_block:
             report.note("notDeployed", f"{spec.key} at block {pin.number}")
             return None
+        if not chain.has_code(spec.address, pin.number):
+            # Nobody's transfers would be asked about there, and all would look straight.
+            report.error(spec.key, f"there is no code at the address in block {pin.number}")
+            return None
         return ReconcileContract(
             self._documents, chain, spec, pin, self._event_log, self._projection, self._heads,
             report, self._settings, heartbeat, late=not manual and self._is_late(spec.chain_id, pin),
@@ -176,6 +182,13 @@ class Reconcile:
         )
         again += sweep_stateless(
             self._documents, self._projection, limit=None if manual else limit, dry_run=report.dry_run
+        )
+        again += sweep_misplaced(
+            self._documents,
+            self._projection,
+            {spec.key for spec in self._registry.contracts},
+            limit=None if manual else limit // _MISPLACED_SHARE,
+            dry_run=report.dry_run,
         )
         for rollover_id in again:
             report.unprojected(rollover_id)

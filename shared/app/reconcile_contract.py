@@ -11,7 +11,7 @@ from shared.app.join_unmapped import JoinUnmapped
 from shared.app.reconcile_page import Candidate, PageCheck
 from shared.app.repair import Repair, Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, MISSING
-from shared.domain.state import STATES
+from shared.domain.state import STATES, is_intact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +80,7 @@ class ReconcileContract:
     def one(self, rollover_id: str) -> None:
         """Check and repair one transfer, if its state or this contract knows it."""
         state = self._documents.get(STATES, rollover_id)
-        if state is not None and state["contractKey"] not in (None, self._spec.key):
+        if state is not None and state.get("contractKey") not in (None, self._spec.key):
             return
         candidate = Candidate(rollover_id, hash_of(rollover_id), state)
         answer = self._check.contract_state(candidate)
@@ -131,11 +131,11 @@ class ReconcileContract:
     def _joined(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Give bare hashes to their transfers, note what is odd, and return who is left to check."""
         left = []
-        unmapped = [c.state for c in candidates if c.state and c.state["unmapped"]]
+        unmapped = [c.state for c in candidates if c.state and c.state.get("unmapped") and is_intact(c.state)]
         resolved = {} if self._report.dry_run else self._joiner.resolve(unmapped)
         for candidate in candidates:
             state = candidate.state
-            if state and state["unmapped"]:
+            if state and state.get("unmapped"):
                 rollover_id = resolved.get(candidate.rollover_id)
                 if rollover_id:
                     self._heartbeat()
@@ -147,11 +147,11 @@ class ReconcileContract:
                         )
                     )
                     continue
-            if state and state["unmapped"]:
+            if state and state.get("unmapped"):
                 self._report.note("unmapped", candidate.rollover_id)
-            if state and state["orphan"]:
+            if state and state.get("orphan"):
                 self._report.note("orphans", candidate.rollover_id)
-            if state and state["conflicts"]:
+            if state and state.get("conflicts"):
                 self._report.note("conflicts", candidate.rollover_id)
             left.append(candidate)
         return left

@@ -11,6 +11,7 @@ from shared.domain.events import (
     REINSTATED,
     Event,
     chain_event,
+    correction_id,
     evidence_event,
     log_coordinates,
 )
@@ -147,9 +148,13 @@ class Repair:
         )
         before = fold(finding.candidate.rollover_id, stream)
         verdicts = before["verdicts"] if before else {}
-        wrongly = [event for event in events if is_superseded(verdicts, event["eventId"])]
+        # Each by its own id, and by that of the correction which joined it to this transfer.
+        rollover_id = finding.candidate.rollover_id
+        ids = {e["eventId"]: (e["eventId"], correction_id(e["eventId"], rollover_id)) for e in events}
+        judged = {own: [key for key in both if is_superseded(verdicts, key)] for own, both in ids.items()}
+        wrongly = [event for event in events if judged[event["eventId"]]]
         if wrongly:
-            counter = self._above({verdicts[event["eventId"]][0] for event in wrongly})
+            counter = self._above({verdicts[key][0] for keys in judged.values() for key in keys})
             reason = "its log is on the canonical chain"
             self._record(self._event_log.judge(wrongly, counter, REINSTATED, reason), done)
         proofs = before["proofs"] if before else {}

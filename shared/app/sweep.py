@@ -1,4 +1,4 @@
-"""Finding events that are stored but were never projected: triggers give up after a day."""
+"""Finding what no page of a reconciliation would: events never projected, states that hide or are gone."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING, Final
 
 from shared.app.project_events import unreadable
 from shared.domain.events import EVENTS
-from shared.domain.state import STATES, knows
+from shared.domain.state import STATES, is_intact, knows
 from shared.ports import Query
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from shared.app.project_events import ProjectEvents
+    from shared.domain.state import State
     from shared.ports import Documents
 
 SWEEP: Final = "sweep"
 STATELESS: Final = "stateless"
+MISPLACED: Final = "misplaced"
 CURSORS: Final = "reconciliation_cursors"
 _PAGE: Final = 500
+_PLACE: Final = ("rolloverId", "contractKey", "open", "lastBlock")
 _ABOVE_ALL_KEYS: Final = "\U0010ffff"
 
 
@@ -45,8 +50,9 @@ def sweep_unprojected(
         page = [e for e in documents.query(EVENTS, query) if e[1]["audit"]["storedAt"] <= until]
         events = [event for _, event in page if not unreadable(event)]
         states = documents.get_many(STATES, {event["rolloverId"] for event in events})
+        whole = {key: state for key, state in states.items() if is_intact(state)}
         for event in events:
-            state = states.get(event["rolloverId"])
+            state = whole.get(event["rolloverId"])
             if state is None or not knows(state, event):
                 stale[event["rolloverId"]] = None
         looked_at += len(page)
@@ -88,6 +94,46 @@ def sweep_stateless(
     if limit is not None:
         documents.put(CURSORS, STATELESS, {"after": last})
     return [rollover_id for rollover_id in found if projection.rebuild(rollover_id)]
+
+
+def sweep_misplaced(
+    documents: Documents,
+    projection: ProjectEvents,
+    contract_keys: Collection[str],
+    *,
+    limit: int | None,
+    dry_run: bool,
+) -> list[str]:
+    """Compute anew the states that a hand has put where no page looks; return them.
+
+    The pages find states by contract and openness; an edit of those fields hides a state from them.
+    Looks at up to ``limit`` states, in turn over all of them, as ``sweep_stateless`` does.
+    """
+    cursor = documents.get(CURSORS, MISPLACED) or {}
+    last = None if limit is None else cursor.get("after")
+    odd: list[str] = []
+    looked_at = 0
+    while limit is None or looked_at < limit:
+        query = Query(limit=_PAGE, after=None if last is None else (last,), fields=_PLACE)
+        page = documents.query(STATES, query)
+        odd += [key for key, state in page if not _in_place(key, state, contract_keys)]
+        looked_at += len(page)
+        last = page[-1][0] if len(page) == _PAGE else None
+        if last is None:
+            break
+    edited = [key for key, state in documents.get_many(STATES, odd).items() if not is_intact(state)]
+    if dry_run:
+        return edited
+    if limit is not None:
+        documents.put(CURSORS, MISPLACED, {"after": last})
+    return [rollover_id for rollover_id in edited if projection.rebuild(rollover_id)]
+
+
+def _in_place(key: str, state: State, contract_keys: Collection[str]) -> bool:
+    owner, is_open = state.get("contractKey"), state.get("open")
+    found = owner in contract_keys if isinstance(owner, str) else owner is None and is_open is True
+    sound = isinstance(is_open, bool) and isinstance(state.get("lastBlock"), int)
+    return found and sound and state.get("rolloverId") == key
 
 
 def _transfers_after(documents: Documents, last: str | None) -> list[str]:

@@ -268,6 +268,8 @@ def check_event(event: Mapping[str, Any]) -> None:
         raise InvalidInput(f"event field eventType is not in the list: {event['eventType']!r}")
     if not isinstance(event.get("data", {}), dict):
         raise InvalidInput("event field data is not an object")
+    if not isinstance(event.get("audit") or {}, dict):
+        raise InvalidInput("event field audit is not an object")
     stated = (event.get("audit") or {}).get("eventHash")
     if stated is not None and stated != content_hash(event):
         raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+_HASH: Final = re.compile(r"0x[0-9a-f]{64}")
 
 
 def keccak_256(data: bytes) -> bytes:
@@ -19,6 +22,11 @@ def keccak_256(data: bytes) -> bytes:
 def transfer_hash(transfer_id: str) -> str:
     """Return the hash under which the contract knows a transfer: keccak256 of the id's UTF-8 bytes."""
     return "0x" + keccak_256(transfer_id.encode()).hex()
+
+
+def is_hash(text: str) -> bool:
+    """Say whether a text is a hash as we spell it; an id that merely begins with 0x is none."""
+    return _HASH.fullmatch(text) is not None
 
 
 def canonical_json(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.events import CORRECTION, REINSTATED, SUPERSEDED, is_ours
-from shared.domain.hashing import digest
+from shared.domain.hashing import digest, is_hash
 from shared.domain.lifecycle import STEPS, state_reached
 from shared.domain.status import APPROVED, CLOSED, displayed_status
 from shared.errors import InvalidInput
@@ -47,13 +47,23 @@ def milestone_of(event: Mapping[str, Any]) -> str | None:
     """Return the milestone that an event proves, None if none; InvalidInput if it is unreadable."""
     kind, data = event["eventType"], event.get("data", {})
     if kind == CORRECTION:
-        step = data.get("step") if data.get("correctedEventType") in _CHAIN_MILESTONES else None
-        return step if step in STEPS else None
+        return _corrected_step(data)
+    if kind in (SUPERSEDED, REINSTATED):
+        _judged(data)
+        return None
     if kind == "rollover.documents_approved":
         return APPROVED + str(event.get("custodianId") or data.get("custodianId") or "")
     if kind == _AGREEMENT:
         return _agreement_step(data)
     return _APP_MILESTONES.get(kind) or _CHAIN_MILESTONES.get(kind)
+
+
+def _corrected_step(data: Mapping[str, Any]) -> str | None:
+    for field in ("correctedEventType", "step", "joinedTo"):
+        if not isinstance(data.get(field), str | None):
+            raise InvalidInput(f"event field data.{field} is not a string: {data[field]!r}")
+    step = data.get("step") if data.get("correctedEventType") in _CHAIN_MILESTONES else None
+    return step if step in STEPS else None
 
 
 def _agreement_step(data: Mapping[str, Any]) -> str:
@@ -155,13 +165,17 @@ def fold(rollover_id: str, events: Iterable[Mapping[str, Any]]) -> State | None:
 
 
 def _join_verdict(verdicts: dict[str, Any], event: Mapping[str, Any]) -> None:
-    data = event.get("data", {})
-    target, sequence = data.get("targetEventId"), data.get("verdictSeq", 0)
-    if not isinstance(target, str) or _integer(sequence) is None:
-        raise InvalidInput("event field data has no targetEventId, or a verdictSeq that is not a number")
+    target, sequence = _judged(event.get("data", {}))
     # At one value of the counter a reinstatement outweighs: it was written by one who saw the log again.
     verdict = [sequence, event["eventType"] == REINSTATED]
     verdicts[target] = max(verdict, verdicts.get(target, verdict))
+
+
+def _judged(data: Mapping[str, Any]) -> tuple[str, int]:
+    target, sequence = data.get("targetEventId"), data.get("verdictSeq", 0)
+    if not isinstance(target, str) or _integer(sequence) is None:
+        raise InvalidInput("event field data has no targetEventId, or a verdictSeq that is not a number")
+    return target, sequence
 
 
 def is_superseded(verdicts: Mapping[str, Any], identity: str) -> bool:
@@ -206,8 +220,8 @@ def _document(
         # What was joined to another transfer is checked as that one.
         "contractKey": None if joined_to else owner,
         "conflicts": sorted(keys[1:]),
-        "orphan": bool(chain) and not started and not _is_hash(rollover_id),
-        "unmapped": _is_hash(rollover_id) and joined_to is None,
+        "orphan": bool(chain) and not started and not is_hash(rollover_id),
+        "unmapped": is_hash(rollover_id) and joined_to is None,
         "joinedTo": joined_to,
         **custodians,
         "participants": participants,
@@ -230,10 +244,6 @@ def _shown(identity: str, proof: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_hash(rollover_id: str) -> bool:
-    return len(rollover_id) == 66 and rollover_id.startswith("0x")  # noqa: PLR2004 - 0x and 32 bytes
-
-
 def is_intact(state: Mapping[str, Any]) -> bool:
     """Say whether the document is as the projection wrote it (nobody edited it by hand)."""
     return state.get("stateHash") == digest({k: v for k, v in state.items() if k != "stateHash"})
@@ -245,7 +255,7 @@ def knows(state: State, event: Mapping[str, Any]) -> bool:
         return bool(state["overflow"])
     data = event.get("data", {})
     if event["eventType"] in (SUPERSEDED, REINSTATED):
-        return bool(state["verdicts"].get(data["targetEventId"], [-1])[0] >= data["verdictSeq"])
+        return bool(state["verdicts"].get(data["targetEventId"], [-1])[0] >= data.get("verdictSeq", 0))
     if event["eventType"] == CORRECTION and data.get("joinedTo"):
         return bool(state["joinedTo"])
     return event["eventId"] in state["proofs"] or milestone_of(event) is None

@@ -24,8 +24,11 @@ from shared.local.children import Children
 from shared.logging import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from shared.domain.contract import ContractSpec
+    from shared.ports import Chain
 
 ENVIRONMENT_FILE: Final = "plumbline.env"
 _READY_WITHIN_S: Final = 30.0
@@ -80,6 +83,7 @@ def write_environment(path: Path, environ: Mapping[str, str]) -> None:
     """Write the settings where the command line finds them; for the owner's eyes, for URLs hold keys."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
+    path.chmod(0o600)  # it may be there already, from a hand that did not know
     path.write_text("".join(f"{name}={value}\n" for name, value in environ.items()), "utf-8")
 
 
@@ -155,6 +159,18 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
             time.sleep(_TEND_S)
     if remote != chain_id:
         raise ConfigError(f"the node is on chain {remote}, the contract file says {chain_id}")
+    _check_code(parts.chain(chain_id), parts.registry.on_chain(chain_id))
+
+
+def _check_code(chain: Chain, specs: Sequence[ContractSpec]) -> None:
+    try:
+        without = [spec.address for spec in specs if not chain.has_code(spec.address)]
+    except ChainUnavailable as error:
+        print(f"plumbline local: the contract's code is not checked: {error}", file=sys.stderr)  # noqa: T201
+        return
+    if without:
+        # It would look healthy for ever: an address without code has no logs and no transfers.
+        raise ConfigError(f"there is no code at {', '.join(without)}: correct the contract file's address")
 
 
 def _free_port(wanted: int) -> int:
@@ -187,9 +203,11 @@ def _wait_until_served(port: int, stop: threading.Event) -> None:
 
 
 def _shown(url: str) -> str:
-    """Return a URL of this machine as it is, of any other only its scheme: the rest may hold a key."""
+    """Return a bare URL of this machine as it is, of any other only its scheme: the rest may hold a key."""
     parts = urlsplit(url)
-    return url if parts.hostname in ("127.0.0.1", "localhost", "::1") and not parts.username else redact(url)
+    here = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    bare = not (parts.username or parts.path.strip("/") or parts.query or parts.fragment)
+    return url if here and bare else redact(url)
 
 
 def _ready(environ: Mapping[str, str], port: int, children: Children) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -62,33 +63,40 @@ class Trigger:
         self._stop = stop
 
     def run(self) -> None:
-        """Deliver until told to stop; the position moves only past what was accepted."""
+        """Deliver until told to stop; the stored position moves only past what was accepted.
+
+        One that is refused does not hold up the others: it comes again beside them, later each time.
+        """
         stored = self._documents.get(POSITIONS, EVENTS)
         position = stored["position"] if stored else None
+        refused: list[Change] = []
+        pause, due = _IDLE_S, 0.0
         with ThreadPoolExecutor(_IN_FLIGHT) as pool:
             while not self._stop.is_set():
-                changes = self._documents.watch(EVENTS, position, _PAGE)
-                if not changes:
+                again = refused if time.monotonic() >= due else []
+                # As many refused is no poison among them, but a function that is away: it is waited for.
+                news = self._documents.watch(EVENTS, position, _PAGE) if len(refused) < _PAGE else []
+                if not again and not news:
                     self._stop.wait(_IDLE_S)
                     continue
-                shares = [changes[at::_IN_FLIGHT] for at in range(_IN_FLIGHT)]
-                if not all(pool.map(self._deliver, shares)):
-                    return
-                position = changes[-1].position
-                self._documents.put(POSITIONS, EVENTS, {"position": position})
+                still = self._refused(pool, [*again, *news])
+                if again or not refused:
+                    pause = min(pause * 2, _LONGEST_PAUSE_S) if again and still else _IDLE_S
+                    due, refused = time.monotonic() + pause, still
+                else:
+                    refused = [*refused, *still]
+                position = news[-1].position if news else position
+                if not refused:
+                    self._documents.put(POSITIONS, EVENTS, {"position": position})
 
-    def _deliver(self, changes: Sequence[Change]) -> bool:
-        """Post events until each is accepted; False if told to stop first.
+    def _refused(self, pool: ThreadPoolExecutor, changes: Sequence[Change]) -> list[Change]:
+        """Post events, several at a time, and return those that were not accepted."""
+        accepted = pool.map(self._accept_each, [changes[at::_IN_FLIGHT] for at in range(_IN_FLIGHT)])
+        done = {position for share in accepted for position in share}
+        return [change for change in changes if change.position not in done]
 
-        One that is refused does not hold up the others: it comes again after them, later each time.
-        """
-        pause = _IDLE_S
-        while changes and not self._stop.is_set():
-            changes = [change for change in changes if not self._accepted(change)]
-            if changes:
-                self._stop.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
-        return not changes
+    def _accept_each(self, changes: Sequence[Change]) -> list[str]:
+        return [change.position for change in changes if self._accepted(change)]
 
     def _accepted(self, change: Change) -> bool:
         body, headers = document_event(EVENTS, change)

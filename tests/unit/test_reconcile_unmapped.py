@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from eth_abi import encode
+from eth_abi.abi import encode
 
+from shared.domain.comparison import INCONSISTENT
+from shared.domain.events import CORRECTION
 from shared.domain.hashing import transfer_hash
 from tests.support.world import LEVEL_3, RECEIVER, SENDER, World
 
@@ -92,4 +94,36 @@ def test_a_removal_that_overtook_its_log_and_the_mapping_is_put_right(world: Wor
     state = world.state("a")
     assert state
     assert (state["status"], state["contractState"]) == ("awaiting_receiver", 2)
+    world.assert_straight()
+
+
+def _joined(world: World) -> None:
+    world.start("a", mapped=False)
+    world.live("a", LEVEL_3[:2])
+    world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
+    world.run()
+    world.assert_straight()
+
+
+def test_what_was_joined_is_not_taken_back_while_its_log_stands(world: World) -> None:
+    """A node that forgets the contract's state contradicts its own logs: told, and nothing is touched."""
+    _joined(world)
+    honest, world.chain.on_call = world.chain.on_call, lambda _call, _block: bytes(32)
+    report = world.run()
+    assert (report["supersededCount"], report["causes"]) == (0, {INCONSISTENT: 1})
+    world.chain.on_call = honest
+    world.assert_straight()
+
+
+def test_a_correction_that_was_wrongly_taken_back_counts_again(world: World) -> None:
+    """The log of the event that it joins is on the chain: the transfer stands where the contract does."""
+    _joined(world)
+    corrections = [event for event in world.events("a") if event["eventType"] == CORRECTION]
+    assert len(corrections) == 2
+    world.log.supersede(corrections, 7, "by mistake")
+    world.projection.rebuild("a")
+    world.run()
+    state = world.state("a")
+    assert state
+    assert state["contractState"] == 3
     world.assert_straight()

@@ -1,0 +1,110 @@
+"""What strangers and slips of the hand leave in the store stops nobody, and is put right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.app.event_log import MAPPINGS
+from shared.domain.events import EVENTS
+from shared.domain.state import STATES
+from shared.errors import InvalidInput
+from tests.support.world import LEVEL_3, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return a world with one transfer that was started."""
+    made = World(tmp_path)
+    made.start("a")
+    return made
+
+
+def test_an_address_without_code_is_an_error_even_without_transfers(world: World) -> None:
+    """A contract file with a wrong address must not look straight because nothing is there to check."""
+    world.chain._code.clear()
+    world.chain.mine_empty(3)
+    report = world.run()
+    assert (report["errorCount"], report["checked"]) == (1, 0)
+    assert "no code at the address" in report["errors"][0]["error"]
+
+
+@pytest.mark.parametrize("strange", ["0xzz", "0x12", "0x" + "zz" * 32, "0X" + "ab" * 32])
+def test_a_transfer_id_that_looks_like_a_hash_stops_nobody(world: World, strange: str) -> None:
+    """An id of the application may begin with 0x; all other transfers are reconciled all the same."""
+    world.start(strange)
+    world.live("a", LEVEL_3[:2], sees=False)
+    assert not world.run()["errorCount"]
+    world.assert_straight()
+
+
+def test_a_mapping_under_what_is_no_hash_stops_nobody(world: World) -> None:
+    """A mapping that was written under the transfer's id, by mistake, is passed over."""
+    world.documents.put(MAPPINGS, "b", {"transferId": "b"})
+    world.live("a", LEVEL_3[:2], sees=False)
+    assert not world.run()["errorCount"]
+    world.assert_straight()
+
+
+_POISON: list[dict[str, Any]] = [
+    {"audit": "x"},
+    {"audit": ["x"]},
+    {"data": "x"},
+    {"eventType": "system.event_correction", "data": {"joinedTo": 5}},
+    {"eventType": "system.event_correction", "data": {"correctedEventType": {}}},
+    {
+        "eventType": "system.event_correction",
+        "data": {"correctedEventType": "blockchain.v5.minted", "step": {}},
+    },
+    {"eventType": "system.event_superseded", "data": {"targetEventId": [], "verdictSeq": 1}},
+]
+
+
+@pytest.mark.parametrize("wrong", _POISON)
+def test_an_event_of_the_wrong_shape_is_refused_and_stops_nobody(world: World, wrong: dict[str, Any]) -> None:
+    """Whoever wrote it into the store: it does not count, and all others are projected and reconciled."""
+    event = {"eventId": "x", "eventType": "rollover.started", "rolloverId": "x", "timestamp": "2023", **wrong}
+    with pytest.raises(InvalidInput):
+        world.projection.project([event])
+    stored = {**event, "audit": event.get("audit") or {"storedAt": "2023-11-14T22:00:00"}}
+    world.documents.put(EVENTS, "x", stored)
+    world.live("a", LEVEL_3[:2], sees=False)
+    assert not world.run()["errorCount"]
+    world.assert_straight()
+
+
+_GONE: Any = object()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"contractKey": "1:0x00"},
+        {"contractKey": 5},
+        {"contractKey": None, "open": False},
+        {"open": _GONE},
+        {"open": "no"},
+        {"rolloverId": "other"},
+        {"transferHash": "0xzz"},
+        {"lastBlock": "x", "open": False},
+        {"lastBlock": None, "open": False},
+        {"proofs": None},
+        {"verdicts": [1]},
+        {"unmapped": True, "proofs": None},
+        dict.fromkeys(("contractKey", "open", "rolloverId", "lastBlock", "overflow", "stateHash"), _GONE),
+    ],
+)
+def test_a_state_edited_so_that_no_page_finds_it_is_put_right(world: World, edit: dict[str, Any]) -> None:
+    """Whatever field was edited or taken out by hand, one reconciliation puts the document back."""
+    world.live("a", LEVEL_3[:2])
+    world.assert_straight()
+    before = world.state("a") or {}
+    edited = {name: value for name, value in {**before, **edit}.items() if value is not _GONE}
+    world.documents.put(STATES, "a", edited)
+    assert not world.run()["errorCount"]
+    assert world.state("a") == before
+    world.assert_straight()
