@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from shared.domain.keys import can_be_key
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from shared.ports import Document
 
-_MAX_KEY_BYTES: Final = 1500
 _JSON_ONLY: Final = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_PASSTHROUGH_DATETIME
@@ -29,13 +29,6 @@ _LIST: Final = b"\x05"
 _OBJECT: Final = b"\x06"
 _SIGN: Final = 1 << 63
 _ALL_BITS: Final = (1 << 64) - 1
-
-
-def can_be_key(key: str) -> bool:
-    """Say whether a document can have this key (Firestore's rules, kept by every adapter)."""
-    if not key or "/" in key or key in (".", "..") or (key.startswith("__") and key.endswith("__")):
-        return False
-    return len(key) * 4 <= _MAX_KEY_BYTES or len(key.encode()) <= _MAX_KEY_BYTES
 
 
 def check_key(collection: str, key: str) -> None:

@@ -15,8 +15,9 @@ from google.cloud.firestore_v1 import FieldFilter
 from google.cloud.firestore_v1.bulk_batch import BulkWriteBatch
 from google.cloud.firestore_v1.field_path import FieldPath
 
-from shared.adapters.document_values import can_be_key, encode
+from shared.adapters.document_values import encode
 from shared.adapters.firestore_values import from_firestore
+from shared.domain.keys import can_be_key
 from shared.errors import Conflict, InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:

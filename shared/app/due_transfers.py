@@ -10,6 +10,7 @@ from shared.app.event_log import MAPPINGS
 from shared.app.reconcile_page import Candidate
 from shared.domain.events import EVENTS
 from shared.domain.hashing import is_hash, transfer_hash
+from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
 from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
@@ -48,7 +49,8 @@ class DueTransfers:
     ``open``). Past it a run takes those that changed in the database (``changed``) or on chain
     (``moved``) since the last one, those that hung crooked then (``suspect``), and a rotating
     ``share`` large enough that each is checked every ``rotation_runs`` runs. Closed ones are due once
-    after finality (``closed``), from then on by rotation (``closed_share``). ``mapped``: hashes that the
+    after finality (``closed``), from then on by rotation (``closed_share``), or all of them where
+    ``whole`` is asked for and they are as few. ``mapped``: hashes that the
     application mapped and nobody projected. ``unplaced``: open, but on no contract yet.
     """
 
@@ -62,6 +64,7 @@ class DueTransfers:
         settings: ReconcileSettings,
         *,
         dry_run: bool,
+        whole: bool = False,
     ) -> None:
         self._documents = documents
         self._event_log = event_log
@@ -71,6 +74,7 @@ class DueTransfers:
         self._size = settings.page_size
         self._rotation_runs = settings.rotation_runs
         self._dry_run = dry_run
+        self._whole_up_to = settings.every_run_limit if whole else -1
         self._cursor: Document = documents.get(CURSORS, spec.key) or {}
         self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
         self.tiered = self.open_count > settings.every_run_limit
@@ -125,8 +129,11 @@ class DueTransfers:
 
     def _closed_share(self, after: After) -> Page:
         where = (("contractKey", self._spec.key), ("open", False))
-        budget = math.ceil(self._documents.count(STATES, where) / self._rotation_runs)
-        page = self._rotating("closedShareAfter", after, budget, is_open=False)
+        count = self._documents.count(STATES, where)
+        whole = count <= self._whole_up_to
+        budget = count if whole else math.ceil(count / self._rotation_runs)
+        start = after or ([None, 0] if whole else None)
+        page = self._rotating("closedShareAfter", start, budget, is_open=False)
         # Those that phase ``closed`` has yet to come to are left to it.
         through = self._cursor.get("closedAfter", [-1, ""])
         due = [c for c in page.candidates if c.state and [_last_block(c.state), c.rollover_id] <= through]
@@ -163,12 +170,11 @@ class DueTransfers:
         found = self._documents.query(
             MAPPINGS, Query(limit=self._size, after=tuple(after) if after else None)
         )
-        ids = {key: mapping.get("transferId") for key, mapping in found}
-        there = self._documents.get_many(STATES, [i for i in ids.values() if isinstance(i, str)], fields=())
+        told = {key: mapping.get("transferId") for key, mapping in found if is_hash(key)}
+        ids = {key: i for key, i in told.items() if isinstance(i, str) and can_be_key(i)}
+        there = self._documents.get_many(STATES, ids.values(), fields=())
         missing = [
-            Candidate(rollover_id, key, None)
-            for key, rollover_id in ids.items()
-            if isinstance(rollover_id, str) and rollover_id not in there and is_hash(key)
+            Candidate(rollover_id, key, None) for key, rollover_id in ids.items() if rollover_id not in there
         ]
         return Page(missing, [found[-1][0]] if len(found) == self._size else None)
 

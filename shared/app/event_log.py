@@ -16,6 +16,7 @@ from shared.domain.events import (
     is_ours,
     verdict_event,
 )
+from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
 from shared.errors import CorruptEvent
 from shared.ports import Query
@@ -145,7 +146,7 @@ class EventLog:
         return {
             transfer_hash: mapping["transferId"]
             for transfer_hash, mapping in found.items()
-            if isinstance(mapping.get("transferId"), str) and mapping["transferId"]
+            if isinstance(mapping.get("transferId"), str) and can_be_key(mapping["transferId"])
         }
 
     def _started(self, rollover_id: str) -> Document:

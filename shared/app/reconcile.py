@@ -82,9 +82,9 @@ class Reconcile:
         """Reconcile every contract, going on where a run that was cut off stopped; return the report.
 
         ``block``: pin this tag or height instead of each contract's finality. ``dry_run``: tell, write
-        nothing. ``manual``: a person asked, so what is merely late counts and is repaired, and there is
-        no time budget. Raises Conflict while another run holds the lease; a chain that cannot be read is
-        an error in the report.
+        nothing. ``manual``: a person asked, so what is merely late counts and is repaired, closed
+        transfers are checked beside the open ones, and there is no time budget. Raises Conflict while
+        another run holds the lease; a chain that cannot be read is an error in the report.
         """
         _check_block(block)
         with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:

@@ -60,7 +60,9 @@ class ReconcileContract:
         history = ChainHistory(chain, spec)
         self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
-        self._due = DueTransfers(documents, event_log, chain, spec, pin, settings, dry_run=report.dry_run)
+        self._due = DueTransfers(
+            documents, event_log, chain, spec, pin, settings, dry_run=report.dry_run, whole=resolves is None
+        )
 
     def pages(self) -> Iterator[int]:
         """Work through every phase, yielding the number of transfers after each page."""

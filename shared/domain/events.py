@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.hashing import digest
+from shared.domain.keys import can_be_key
 from shared.domain.lifecycle import STEPS
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
 
@@ -264,6 +265,8 @@ def check_event(event: Mapping[str, Any]) -> None:
     for field, kind in (("eventId", str), ("eventType", str), ("rolloverId", str), ("timestamp", str)):
         if not isinstance(event.get(field), kind) or not event[field]:
             raise InvalidInput(f"event field {field} is missing or not a string: {event.get(field)!r}")
+    if not can_be_key(event["rolloverId"]):
+        raise InvalidInput(f"event field rolloverId cannot be a document's key: {event['rolloverId'][:80]!r}")
     if event["eventType"] not in EVENT_TYPES:
         raise InvalidInput(f"event field eventType is not in the list: {event['eventType']!r}")
     if not isinstance(event.get("data", {}), dict):

@@ -6,7 +6,7 @@ import json
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.adapters.document_values import can_be_key
+from shared.domain.keys import can_be_key
 from shared.errors import Conflict, InvalidInput
 from shared.ports import Change, Query
 

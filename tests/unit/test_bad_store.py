@@ -8,6 +8,7 @@ import pytest
 
 from shared.app.event_log import MAPPINGS
 from shared.domain.events import EVENTS
+from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
 from shared.errors import InvalidInput
 from tests.support.world import LEVEL_3, World
@@ -43,14 +44,18 @@ def test_a_transfer_id_that_looks_like_a_hash_stops_nobody(world: World, strange
 
 
 def test_a_mapping_under_what_is_no_hash_stops_nobody(world: World) -> None:
-    """A mapping that was written under the transfer's id, by mistake, is passed over."""
+    """A mapping under a transfer's id, or to an id that no document can have, is passed over."""
     world.documents.put(MAPPINGS, "b", {"transferId": "b"})
+    world.documents.put(MAPPINGS, transfer_hash("c/d"), {"transferId": "c/d"})
+    world.act("c/d", "agree_send", sees=False)
     world.live("a", LEVEL_3[:2], sees=False)
     assert not world.run()["errorCount"]
     world.assert_straight()
 
 
 _POISON: list[dict[str, Any]] = [
+    {"rolloverId": "../x"},
+    {"rolloverId": "x" * 1501},
     {"audit": "x"},
     {"audit": ["x"]},
     {"data": "x"},
@@ -107,4 +112,19 @@ def test_a_state_edited_so_that_no_page_finds_it_is_put_right(world: World, edit
     world.documents.put(STATES, "a", edited)
     assert not world.run()["errorCount"]
     assert world.state("a") == before
+    world.assert_straight()
+
+
+def test_an_event_deleted_from_a_closed_transfer_is_found_when_a_person_asks(world: World) -> None:
+    """What is closed and was checked is looked at again, not only in its turn in the rotation."""
+    for name in ("a", "b", "c", "d"):
+        world.live(name, LEVEL_3)
+        world.documents.put(MAPPINGS, transfer_hash(name), {"transferId": name})
+    world.run()
+    world.assert_straight()
+    for name in ("a", "b", "c", "d"):
+        state = world.state(name) or {}
+        assert not state["open"]
+        world.documents.delete(EVENTS, state["milestones"]["executed"]["eventId"])
+    assert world.run()["causes"] == {"event_deleted": 4}
     world.assert_straight()
