@@ -14,6 +14,7 @@ from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
 from shared.domain.state import STATES
 from shared.errors import PlumblineError
+from shared.local.cloud import _shown, write_environment
 from shared.local.running import RunningLocal
 from tests.support.chain import parties
 
@@ -157,6 +158,7 @@ def test_it_follows_a_chain_and_a_contract_of_ones_own(
         ("no such file", "cannot be read"),
         ("store not writable", "SQLite file"),
         ("nonsense store", "PLUMBLINE_STORE"),
+        ("no code", "no code at 0x1111"),
         ("port taken", "--port"),
     ],
 )
@@ -176,9 +178,21 @@ def test_what_cannot_work_is_refused_at_the_start(tmp_path: Path, anvil: Anvil, 
         "no such file": [*node, "--contract", str(tmp_path / "nothing.toml")],
         "store not writable": [*node, "--contract", str(file), "--store", f"sqlite:///{tmp_path}"],
         "nonsense store": [*node, "--contract", str(file), "--store", "paper://drawer"],
-        "port taken": [*node, "--contract", str(file), "--port", anvil.rpc_url.rpartition(":")[2]],
+        "no code": [*node, "--contract", str(file)],
+        "port taken": ["--port", anvil.rpc_url.rpartition(":")[2]],
     }[case]
     refused = RunningLocal(tmp_path / "home", options)
     with pytest.raises(PlumblineError, match=said), refused:
         pass
     assert refused.exit_code == (1 if case == "store not writable" else 2)
+
+
+def test_the_settings_are_for_the_owners_eyes_and_the_ready_line_for_all(tmp_path: Path) -> None:
+    """RPC URLs hold keys: the file is 0600 even where one was there before, the line shows no path."""
+    file = tmp_path / "plumbline.env"
+    file.touch(mode=0o644)
+    write_environment(file, {"PLUMBLINE_RPC_1": "http://127.0.0.1:1/v3/key"})
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert _shown("http://127.0.0.1:8545") == "http://127.0.0.1:8545"
+    for url in ("http://127.0.0.1:1/v3/key", "http://localhost:1/?apikey=key", "https://u:key@node.example/"):
+        assert "key" not in _shown(url)
