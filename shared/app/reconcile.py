@@ -88,7 +88,7 @@ class Reconcile:
         """
         _check_block(block)
         with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:
-            report = Report.resume(self._documents, self._clock, dry_run=dry_run)
+            report = Report.resume(self._documents, self._clock, dry_run=dry_run, afresh=manual)
             deadline = self._deadline(manual=manual)
             for spec in self._registry.contracts:
                 try:

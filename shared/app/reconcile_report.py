@@ -35,9 +35,13 @@ class Report:
         self._keeps_progress = not document["dryRun"]
 
     @classmethod
-    def resume(cls, documents: Documents, clock: Clock, *, dry_run: bool) -> Report:
-        """Go on with the run that was cut off, or begin a new one (a dry run always begins anew)."""
-        unfinished = None if dry_run else documents.get(RUNS, CURRENT)
+    def resume(cls, documents: Documents, clock: Clock, *, dry_run: bool, afresh: bool) -> Report:
+        """Go on with the run that was cut off, or begin a new one.
+
+        A dry run begins anew, and so does one ``afresh``: who asks now wants what is crooked now, also on
+        the pages that the other had passed.
+        """
+        unfinished = None if dry_run or afresh else documents.get(RUNS, CURRENT)
         return cls(documents, clock, unfinished or _new(clock, dry_run=dry_run))
 
     @classmethod

@@ -137,7 +137,8 @@ def main() -> int:
     stop = stop_with_parent()
     parts, pusher = plumbline(), Pusher(options.port)
     jobs = [BusPush(parts.bus, pusher, stop), Trigger(parts.documents, pusher, stop)]
-    threads = [threading.Thread(target=_kept_up, args=(job, stop), daemon=True) for job in jobs]
+    failed: list[str] = []
+    threads = [threading.Thread(target=_kept_up, args=(job, stop, failed), daemon=True) for job in jobs]
     if options.reconcile_every > 0:
         schedule = Schedule(pusher, options.reconcile_every, stop)
         # Not waited for at the end: a run may take minutes, and goes on another time.
@@ -146,17 +147,25 @@ def main() -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    return 0
+    return 1 if failed else 0
 
 
-def _kept_up(job: BusPush | Trigger, stop: threading.Event) -> None:
-    """Run a job; where the store is away for a while, wait and go on."""
-    while not stop.is_set():
-        try:
-            job.run()
-        except StoreUnavailable as error:
-            _LOG.warning("the store cannot be used: %s", error)
-            stop.wait(1.0)
+def _kept_up(job: BusPush | Trigger, stop: threading.Event, failed: list[str]) -> None:
+    """Run a job; where the store is away for a while, wait and go on.
+
+    Whatever else ends it ends the process, which is started again: half a delivery would look like a whole.
+    """
+    try:
+        while not stop.is_set():
+            try:
+                job.run()
+            except StoreUnavailable as error:
+                _LOG.warning("the store cannot be used: %s", error)
+                stop.wait(1.0)
+    except BaseException:
+        failed.append(type(job).__name__)
+        stop.set()
+        raise
 
 
 if __name__ == "__main__":

@@ -64,6 +64,19 @@ def test_a_run_that_is_cut_off_goes_on(tmp_path: Path) -> None:
     assert reports[-1]["checked"] == 5
 
 
+def test_a_person_who_asks_is_told_of_what_is_crooked_now(tmp_path: Path) -> None:
+    """A run by hand begins anew, also on the pages that a run which was cut off had passed."""
+    world = World(tmp_path, settings=ReconcileSettings(page_size=2, budget_s=0.0))
+    for number in range(5):
+        world.start(f"t{number}")
+        world.act(f"t{number}", "agree_send")
+    assert not world.reconcile.run()["complete"]
+    agreed = next(e for e in world.events("t0") if e["eventType"] == "blockchain.v5.agreement")
+    world.documents.delete(EVENTS, agreed["eventId"])
+    assert world.run()["causes"] == {"event_deleted": 1}
+    world.assert_straight()
+
+
 def test_what_is_late_is_neither_counted_nor_repaired_by_the_schedule(world: World) -> None:
     """While the listener has not passed the pinned block, a scheduled run leaves the step to it."""
     world.start("a")
