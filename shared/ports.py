@@ -188,8 +188,46 @@ class TransactionInfo:
     ok: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Logs of a block or a range as ``endpoint`` gave them.
+
+    ``proved``: they are complete and genuine, by the block's bloom or its receipts. ``senders`` gives the
+    sender of each of their transactions by its hash, where receipts were read or it was asked for.
+    """
+
+    logs: Sequence[RawLog]
+    endpoint: str
+    proved: bool = False
+    senders: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """How one endpoint stands: ``score`` from 0 (useless) to 1, ``current`` if reads go to it now.
+
+    ``head`` is the height it last told (None: never), ``lag`` that far behind the best known head.
+    ``range_blocks`` (None: no limit met) and ``requests_per_s`` are the limits learned; ``trouble`` says
+    why it is avoided, if it is. Never its URL, which may hold a key.
+    """
+
+    name: str
+    current: bool
+    score: float
+    latency_ms: float | None
+    requests: int
+    errors: int
+    head: int | None
+    lag: int | None
+    range_blocks: int | None
+    requests_per_s: float | None
+    trouble: str | None = None
+
+
 class Chain(Protocol):
     """One chain, read through one or more JSON-RPC endpoints.
+
+    Reads go to one endpoint as long as it serves well, and within seconds to another where it does not.
 
     Hashes and addresses are lower-case hex with 0x. Block ranges are inclusive. Every method raises
     ChainUnavailable (or RateLimited, RangeRefused) where no endpoint gives a usable answer.
@@ -222,6 +260,42 @@ class Chain(Protocol):
     def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
         """Return raw logs of one block by its hash; ChainUnavailable where the node does not know it."""
 
+    def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
+        """Return the logs of one block: proved by its bloom or its receipts, else asked for by its hash.
+
+        Raises ChainUnavailable where the node does not know it, or where what it gives is no whole and
+        genuine block though this chain's blocks can be proved.
+        """
+
+    def read_range(
+        self,
+        first: int,
+        last: int,
+        addresses: Sequence[str],
+        *,
+        other_than: str | None = None,
+        with_senders: bool = False,
+    ) -> Reading:
+        """Return the logs of a range, not proved; ``other_than`` names an endpoint that another one is
+        to witness for (the same one answers where it is the only one that does). Raises RangeRefused.
+        """
+
+    @property
+    def range_limit(self) -> int | None:
+        """Most blocks that the current endpoint takes in one log query, as learned; None: none met."""
+
+    def doubt(self, reason: str) -> None:
+        """Say that the endpoint of the last reads gave what cannot be: others are preferred for a while."""
+
+    def endpoints(self) -> list[EndpointHealth]:
+        """Return how each endpoint stands, in the order configured."""
+
+    def learned(self) -> Document:
+        """Return what was learned of the endpoints' limits, to be stored."""
+
+    def learn(self, document: Document) -> None:
+        """Take up what was learned before; endpoints that are not configured any more are left out."""
+
     def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
         """Read contracts at one pinned block: Multicall3, else its code by state override, else a batch."""
 
@@ -240,6 +314,19 @@ class Chain(Protocol):
 
     def close(self) -> None:
         """Give back connections."""
+
+
+class Metrics(Protocol):
+    """Figures for operators. Names are those of ``shared.domain.metrics``; labels are few and bounded."""
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a figure that goes up and down."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Add one observation to a distribution."""
 
 
 class Clock(Protocol):

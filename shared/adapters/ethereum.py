@@ -15,13 +15,14 @@ from shared.adapters.ethereum_shapes import (
 from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused
 from shared.adapters.multicall import Multicall
 from shared.errors import ChainUnavailable, RangeRefused, RateLimited
+from shared.ports import EndpointHealth, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from shared.adapters.json_rpc import JsonRpcEndpoint
     from shared.domain.blocks import Header
-    from shared.ports import Call, CallResult, RawLog, TransactionInfo
+    from shared.ports import Call, CallResult, Document, RawLog, TransactionInfo
 
 T = TypeVar("T")
 _NO_CODE: Final = ("0x", None)
@@ -137,6 +138,44 @@ class EthereumChain:
             return list(answer)
 
         return self._read(read)
+
+    def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
+        """Return the logs of one block, asked for by its hash."""
+        return Reading(self.logs_of_block(header.hash, addresses), self._endpoints[0].name)
+
+    def read_range(
+        self,
+        first: int,
+        last: int,
+        addresses: Sequence[str],
+        *,
+        other_than: str | None = None,
+        with_senders: bool = False,
+    ) -> Reading:
+        """Return the logs of a range."""
+        return Reading(self.logs(first, last, addresses), self._endpoints[0].name)
+
+    @property
+    def range_limit(self) -> int | None:
+        """Most blocks in one log query, as learned."""
+        return None
+
+    def doubt(self, reason: str) -> None:
+        """Prefer other endpoints for a while."""
+
+    def endpoints(self) -> list[EndpointHealth]:
+        """Return how each endpoint stands."""
+        return [
+            EndpointHealth(e.name, e is self._endpoints[0], 1.0, None, e.requests, 0, None, None, None, None)
+            for e in self._endpoints
+        ]
+
+    def learned(self) -> Document:
+        """Return what was learned of the endpoints' limits."""
+        return {}
+
+    def learn(self, document: Document) -> None:
+        """Take up what was learned before."""
 
     def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
         """Read contracts at one pinned block: Multicall3, else its code by state override, else a batch."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.domain.blocks import Header
 from shared.domain.hashing import digest
 from shared.errors import ChainUnavailable, RangeRefused
-from shared.ports import Call, CallResult, RawLog, TransactionInfo
+from shared.ports import Call, CallResult, EndpointHealth, RawLog, Reading, TransactionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,9 @@ class FakeChain:
 
     Troubles: ``reachable = False``; ``lag`` blocks that the node does not have yet; ``lose_log`` hides a
     log from every query; ``max_range`` blocks at most in one log query; ``other_votes[number]`` are the
-    hashes that further endpoints give. ``on_call(call, block_number)`` answers calls (default: the state
+    hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that
+    ``read_block`` has only the log index to go by. ``doubts`` lists what was doubted; with ``witness``
+    (another FakeChain's blocks) there is a second endpoint for ``read_range``. ``on_call(call, block_number)`` answers calls (default: the state
     set by ``set_state`` for the hash after the selector) and raises Reverted.
     """
 
@@ -65,6 +67,10 @@ class FakeChain:
         self.lag = 0
         self.max_range: int | None = None
         self.other_votes: dict[int, list[str]] = {}
+        self.provable = True
+        self.witness: FakeChain | None = None
+        self.doubts: list[str] = []
+        self.known_limits: dict[str, Any] = {}
         self.on_call: Callable[[Call, int], bytes] = self._state_of
         self.requests = 0
         genesis = Header(0, "0x" + digest([chain_id]), "0x" + "00" * 32, genesis_time)
@@ -203,6 +209,60 @@ class FakeChain:
             raise ChainUnavailable(f"the node has no block {block_hash}")
         return self._matching(block, addresses, ())
 
+    def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
+        """Return the logs of one block: all of them where blocks can be proved."""
+        block = self._by_hash(self._asked(), header.hash)
+        if block is None:
+            raise ChainUnavailable(f"the node has no block {header.hash}")
+        logs = self._matching(block, addresses, (), proved=self.provable)
+        return Reading(logs, "endpoint 1", self.provable, self._senders(logs))
+
+    def read_range(
+        self,
+        first: int,
+        last: int,
+        addresses: Sequence[str],
+        *,
+        other_than: str | None = None,
+        with_senders: bool = False,
+    ) -> Reading:
+        """Return the logs of a range."""
+        if self.witness is not None and other_than == "endpoint 1":
+            return replace(
+                self.witness.read_range(first, last, addresses, with_senders=with_senders),
+                endpoint="endpoint 2",
+            )
+        logs = self.logs(first, last, addresses)
+        return Reading(logs, "endpoint 1", senders=self._senders(logs) if with_senders else {})
+
+    @property
+    def range_limit(self) -> int | None:
+        """Return ``max_range``."""
+        return self.max_range
+
+    def doubt(self, reason: str) -> None:
+        """Note the doubt."""
+        self.doubts.append(reason)
+
+    def endpoints(self) -> list[EndpointHealth]:
+        """Return the one endpoint, or both."""
+        head = len(self.blocks) - 1
+        names = ["endpoint 1", *(["endpoint 2"] if self.witness else [])]
+        return [
+            EndpointHealth(
+                name, name == "endpoint 1", 1.0, 1.0, self.requests, 0, head, 0, self.max_range, None
+            )
+            for name in names
+        ]
+
+    def learned(self) -> dict[str, Any]:
+        """Return what ``learn`` was given."""
+        return self.known_limits
+
+    def learn(self, document: Mapping[str, Any]) -> None:
+        """Keep it."""
+        self.known_limits = dict(document)
+
     def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
         """Answer calls at one block through ``on_call``."""
         if not calls:
@@ -249,15 +309,24 @@ class FakeChain:
     def _by_hash(self, visible: Sequence[FakeBlock], block_hash: str) -> FakeBlock | None:
         return next((block for block in visible if block.header.hash == block_hash.lower()), None)
 
+    def _senders(self, logs: Sequence[RawLog]) -> dict[str, str]:
+        by_hash = {key: info for block in self.blocks for key, info in block.transactions.items()}
+        return {log["transactionHash"]: by_hash[log["transactionHash"]].sender for log in logs}
+
     def _matching(
-        self, block: FakeBlock, addresses: Sequence[str], topics: Sequence[Sequence[str] | None]
+        self,
+        block: FakeBlock,
+        addresses: Sequence[str],
+        topics: Sequence[Sequence[str] | None],
+        *,
+        proved: bool = False,
     ) -> list[RawLog]:
         wanted = {address.lower() for address in addresses}
         return [
             dict(log)
             for log in block.logs
             if log["address"] in wanted
-            and (log["blockHash"], log["logIndex"]) not in self._lost
+            and (proved or (log["blockHash"], log["logIndex"]) not in self._lost)
             and all(
                 position is None
                 or (i < len(log["topics"]) and log["topics"][i] in {t.lower() for t in position})
