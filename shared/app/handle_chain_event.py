@@ -38,7 +38,8 @@ class LogBatch:
 
     ``reorg_counter`` is the chain's at the time of publishing; ``timestamps`` gives the time of each
     block by hash, in seconds since 1970; ``returned`` names blocks that were taken back at a lower counter
-    and are canonical again.
+    and are canonical again. ``senders`` gives, by transaction hash, who sent it (``from``) and the lowest
+    ``logIndex`` of our logs in it, where that is asked for.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class LogBatch:
     logs: Sequence[RawLog]
     timestamps: Mapping[str, int] = field(default_factory=dict)
     returned: Sequence[str] = ()
+    senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """Return the message's bytes."""
@@ -60,6 +62,7 @@ class LogBatch:
             "reorgCounter": self.reorg_counter,
             "timestamps": dict(self.timestamps),
             "returned": list(self.returned),
+            "senders": dict(self.senders),
             "logs": list(self.logs),
         }
 
@@ -83,6 +86,9 @@ class LogBatch:
         returned = value.get("returned", [])
         if not isinstance(returned, list) or not all(isinstance(key, str) for key in returned):
             raise InvalidInput("message field returned is not a list of block hashes")
+        senders = value.get("senders", {})
+        if not isinstance(senders, dict) or not all(isinstance(each, dict) for each in senders.values()):
+            raise InvalidInput("message field senders is not an object of objects")
         return cls(
             kind=value["kind"],
             chain_id=value["chainId"],
@@ -90,6 +96,7 @@ class LogBatch:
             logs=value["logs"],
             timestamps=value["timestamps"],
             returned=returned,
+            senders=senders,
         )
 
 
