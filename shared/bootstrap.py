@@ -14,6 +14,7 @@ from shared.config import Settings
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
+    from shared.adapters.prometheus import PrometheusMetrics
     from shared.app.deadletters import DeadLetters
     from shared.app.event_log import EventLog
     from shared.app.follow_chain import FollowChain
@@ -84,6 +85,13 @@ class Plumbline:
             ]
             self._chains[chain_id] = EthereumChain(chain_id, endpoints)
         return self._chains[chain_id]
+
+    @cached_property
+    def metrics(self) -> PrometheusMetrics:
+        """The figures of this process."""
+        from shared.adapters.prometheus import PrometheusMetrics
+
+        return PrometheusMetrics()
 
     @property
     def chains(self) -> dict[int, Chain]:
@@ -169,6 +177,7 @@ class Plumbline:
                 publish_batch=settings.whole("publish_batch"),
                 lease_s=settings.number("listener_lease_s"),
             ),
+            metrics=self.metrics,
         )  # fmt: skip
 
 

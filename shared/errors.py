@@ -105,6 +105,12 @@ class RangeRefused(ChainUnavailable):
     code = "range_refused"
 
 
+class DoubtfulAnswer(ChainUnavailable):
+    """An endpoint answered with what cannot be: it is doubted, and asked again or another in its place."""
+
+    code = "doubtful_answer"
+
+
 class FinalityViolation(PlumblineError):
     """A block that was final has another hash now: no reorg, but another chain; the listener stops."""
 

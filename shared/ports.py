@@ -276,8 +276,10 @@ class Chain(Protocol):
         other_than: str | None = None,
         with_senders: bool = False,
     ) -> Reading:
-        """Return the logs of a range, not proved; ``other_than`` names an endpoint that another one is
-        to witness for (the same one answers where it is the only one that does). Raises RangeRefused.
+        """Return the logs of a range, not proved; raises RangeRefused.
+
+        ``other_than`` names an endpoint that another one is to witness for; the same one answers where no
+        other does. ``with_senders``: tell who sent the transactions.
         """
 
     @property

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from shared.app.doorbell import Doorbell
 from shared.bootstrap import plumbline
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def main() -> int:
 
     A chain that stops for good does not stop the others.
     """
-    stop = threading.Event()
+    stop = Doorbell()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     parts = plumbline()
@@ -37,7 +38,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _follow(follow: FollowChain, chain_id: int, stop: threading.Event, failed: list[int]) -> None:
+def _follow(follow: FollowChain, chain_id: int, stop: Doorbell, failed: list[int]) -> None:
     try:
         follow.run(stop)
     except Exception:  # noqa: BLE001 - it ends in the exit code; a thread's own traceback is not redacted

@@ -26,6 +26,7 @@ INDEXES: Final[Indexes] = {
     "events": (("rolloverId",), ("metadata.originalEventId",), ("audit.storedAt",)),
     "rollover_states": (("contractKey", "open"), ("contractKey", "open", "lastBlock")),
     "published_blocks": (("chainId", "number"),),
+    "completeness_certificates": (("chainId", "grade", "first"), ("chainId", "first")),
 }
 COLUMNS: Final = ("f0", "f1", "f2")
 

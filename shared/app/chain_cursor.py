@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shared.domain.completeness import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from shared.domain.blocks import Header
     from shared.ports import Document, RawLog
+
+_JOINED_BLOCKS: Final = 64
+"""Blocks below the window and above finality are remembered by so many together."""
+_MOST_SEGMENTS: Final = 512
+"""A cursor never remembers more: finality that stands still for days must not fill its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +30,33 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last block read; ``window`` ends with it. A hash of None (before the first block) fits any."""
+    """What was read: ``window`` ends with the last block read.
 
-    window: tuple[tuple[int, str | None], ...]
+    It begins with a block that is certified, which nothing takes back; then come the blocks that a reorg
+    may take back, one by one near the tip, joined further down.
+    """
+
+    window: tuple[Segment, ...]
     pending: Removal | None = None
 
     @classmethod
     def before(cls, block: int) -> Cursor:
         """Return a cursor that has read nothing, whose first block is this one."""
-        return cls(((block - 1, None),))
+        return cls((Segment(block - 1, block - 1, None),))
 
     @classmethod
     def decode(cls, document: Document) -> Cursor:
         """Return the cursor of a stored document."""
-        window = tuple((int(entry["number"]), entry["hash"]) for entry in document["window"])
         pending = document["pending"]
         removal = pending and Removal(pending["counter"], pending["ancestor"], pending["blocks"])
-        return cls(window, removal)
+        return cls(tuple(Segment.decode(each) for each in document["window"]), removal)
 
     def encode(self) -> Document:
         """Return its fields of a stored document."""
         return {
             "readThrough": self.number,
             "hash": self.hash,
-            # Objects, because Firestore has no lists of lists.
-            "window": [{"number": number, "hash": block_hash} for number, block_hash in self.window],
+            "window": [segment.encode() for segment in self.window],
             "pending": None
             if self.pending is None
             else {
@@ -60,22 +69,54 @@ class Cursor:
     @property
     def number(self) -> int:
         """The height of the last block read."""
-        return self.window[-1][0]
+        return self.window[-1].last
 
     @property
     def hash(self) -> str | None:
         """The hash of the last block read."""
-        return self.window[-1][1]
+        return self.window[-1].hash
 
-    def moved(self, headers: Iterable[Header], final: int) -> Cursor:
-        """Return the cursor past these blocks; of those up to height ``final`` only the newest is kept."""
-        window = [*self.window, *((header.number, header.hash) for header in headers)]
-        settled = sum(number <= final for number, _ in window)
-        return Cursor(tuple(window[max(settled - 1, 0) :]))
+    @property
+    def certified(self) -> int:
+        """The height of the last block that nothing takes back any more."""
+        return self.window[0].last
+
+    def moved(self, read: Sequence[Segment], certain: int, single: int) -> tuple[Cursor, list[Segment]]:
+        """Return the cursor past these segments, and the segments that are certain now.
+
+        ``certain``: through this height no block is taken back any more; ``single``: above it blocks are
+        remembered one by one.
+        """
+        anchor, *window = *self.window, *read
+        settled = []
+        while window and window[0].last <= certain:
+            anchor = window.pop(0)
+            settled.append(anchor)
+        anchor = Segment(anchor.last, anchor.last, anchor.hash)
+        return Cursor((anchor, *_joined(window, single))), settled
+
+    def replaced(self, by: Segment) -> Cursor:
+        """Return the cursor with another reading of the same blocks in place of the one it has."""
+        window = (by if (s.first, s.last) == (by.first, by.last) else s for s in self.window)
+        return Cursor(tuple(window), self.pending)
 
     def cut(self, ancestor: int) -> Cursor:
         """Return the cursor back at a block of its window, nothing pending."""
-        return Cursor(tuple(entry for entry in self.window if entry[0] <= ancestor))
+        return Cursor(tuple(segment for segment in self.window if segment.last <= ancestor))
+
+
+def _joined(window: Sequence[Segment], single: int) -> list[Segment]:
+    joined: list[Segment] = []
+    for segment in window:
+        if (
+            joined
+            and segment.last <= single
+            and (len(window) > _MOST_SEGMENTS or joined[-1].blocks + segment.blocks <= _JOINED_BLOCKS)
+        ):
+            joined[-1] = joined[-1].joined(segment)
+        else:
+            joined.append(segment)
+    return joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +129,17 @@ class PublishedBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The logs about to be published, by block hash; ``kept`` heads those that a reorg may take back."""
+class BlockRead:
+    """The logs of one block that has any; ``senders`` by transaction hash where they were asked for."""
 
-    logs_by_block: Mapping[str, Sequence[RawLog]]
-    kept: Sequence[Header] = ()
+    header: Header
+    logs: Sequence[RawLog]
+    senders: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRead:
+    """What reading a window of blocks gave: segments without a gap, and the blocks with logs in order."""
+
+    segments: Sequence[Segment]
+    blocks: Sequence[BlockRead]

@@ -11,6 +11,7 @@ from shared.errors import ChainUnavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shared.app.follow_settings import FollowSettings
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.ports import Chain, Clock, Documents
@@ -22,34 +23,49 @@ _ASK_AGAIN_S: Final = 60.0
 
 
 class ChainTip:
-    """Reads a chain's head, and at most every ``every_s`` seconds records it with safe and finalized.
+    """Reads a chain's head, and records it with safe and finalized at most so often.
 
     Where a contract's finality is a depth, the deepest depth stands for the ``finalized`` tag.
     """
 
     def __init__(
-        self, chain: Chain, documents: Documents, clock: Clock, specs: Sequence[ContractSpec], every_s: float
+        self,
+        chain: Chain,
+        documents: Documents,
+        clock: Clock,
+        specs: Sequence[ContractSpec],
+        settings: FollowSettings,
     ) -> None:
         self._chain = chain
         self._clock = clock
         self._heads = ChainHeads(documents, clock)
         self._depth = max((s.finality.depth for s in specs if s.finality.depth is not None), default=None)
-        self._every_s = every_s
+        self._settings = settings
         self._due = 0.0
+        self._tags_due = 0.0
+        self._safe: Header | None = None
+        self._finalized: Header | None = None
         self._lacks: dict[str, float] = {}
 
     def read(self, forget_through: int) -> Header:
         """Return the head; blocks taken back up to height ``forget_through`` need not be remembered."""
         head = self._chain.head()
         now = self._clock.monotonic_s()
+        if now >= self._tags_due:
+            self._safe = self._tagged(_SAFE)
+            self._finalized = self._final(head)
+            self._tags_due = now + self._settings.tags_s
         if now >= self._due:
-            self._heads.move(
-                self._chain.chain_id, head, self._tagged(_SAFE), self._finalized(head), forget_through
-            )
-            self._due = now + self._every_s
+            self._heads.move(self._chain.chain_id, head, self._safe, self._finalized, forget_through)
+            self._due = now + self._settings.poll_s
         return head
 
-    def _finalized(self, head: Header) -> Header | None:
+    def certain(self, head: Header) -> int:
+        """Return the height through which no block is taken back: those are final and out of the window."""
+        window = head.number - self._settings.window
+        return window if self._finalized is None else min(window, self._finalized.number)
+
+    def _final(self, head: Header) -> Header | None:
         if self._depth is None:
             return self._tagged(_FINALIZED)
         number = max(head.number - self._depth, 0)

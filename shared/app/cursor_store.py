@@ -1,8 +1,9 @@
 """How far a chain has been read, stored to survive a kill: every write under the lease's fence.
 
-``chain_cursors/{chainId}``: ``readThrough`` and its ``hash``, ``window`` (number and hash of the blocks
-that a reorg may take back, oldest first, headed by one that it may not), ``contracts`` (whose logs were
-asked for), ``pending`` (a removal that is recorded and perhaps not published), ``fence``, ``readAt``.
+``chain_cursors/{chainId}``: ``readThrough`` and its ``hash``, ``window`` (what was read of the blocks that
+a reorg may take back, oldest first, headed by one that it may not), ``contracts`` (whose logs were asked
+for), ``pending`` (a removal that is recorded and perhaps not published), ``certificate`` (where the last
+certificate begins), ``fence``, ``readAt``.
 ``published_blocks/{chainId}:{blockHash}``: the logs of a block above finality, written before they are
 published, since a node forgets the logs of a block that it has dropped.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shared.app.chain_cursor import Batch, Cursor, PublishedBlock, Removal
+from shared.app.certificates import Certificate, Certificates
+from shared.app.chain_cursor import BlockRead, Cursor, PublishedBlock, Removal
 from shared.app.chain_heads import raise_counter, read_heads
 from shared.errors import Conflict
 from shared.ports import Query
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from shared.app.lease import Lease
+    from shared.domain.completeness import Segment
     from shared.ports import Clock, Document, Documents, Transaction
 
 CURSORS: Final = "chain_cursors"
@@ -35,24 +38,34 @@ class CursorStore:
         self._clock = clock
         self._lease = lease
         self._chain_id = chain_id
+        self.certificates = Certificates(documents, chain_id)
 
     def take_over(self, first_blocks: Mapping[str, int]) -> Cursor:
         """Return the stored cursor, from now on closed to holders of a lower fence.
 
         ``first_blocks`` is the block at which each contract begins. Where no cursor is stored, it stands
-        before the lowest; where a contract has joined since, before what was read without it.
+        before the lowest; where a contract has joined since, before what was read without it, and what
+        was certified without it is forgotten.
         """
+        # Before the cursor goes back: killed in between, the next one finds the contract joining still.
+        again = self._joining(self._documents.get(CURSORS, str(self._chain_id)), first_blocks)
+        if again is not None:
+            self.certificates.forget_from(again)
 
         def work(transaction: Transaction) -> Cursor:
             document = self._fenced(transaction)
-            known = document["contracts"] if document else []
-            joined = [first for address, first in first_blocks.items() if address not in known]
-            cursor = Cursor.decode(document) if document else Cursor.before(min(joined))
-            if cursor.pending is None and any(first <= cursor.number for first in joined):
-                cursor = Cursor.before(min(joined))
+            if document is None:
+                cursor = Cursor.before(min(first_blocks.values()))
+                self._put(transaction, cursor, {"contracts": sorted(first_blocks)}, None)
+                return cursor
+            cursor = Cursor.decode(document)
+            again = self._joining(document, first_blocks)
+            if again is not None:
+                cursor = Cursor.before(again)
+                document = {**document, "certificate": None}
             if cursor.pending is None:
-                known = sorted(first_blocks)
-            self._put(transaction, cursor, document["readAt"] if document else None, known)
+                document = {**document, "contracts": sorted(first_blocks)}
+            self._put(transaction, cursor, document, document["readAt"])
             return cursor
 
         return self._documents.transaction(work)
@@ -70,20 +83,23 @@ class CursorStore:
         found = self._documents.get_many(PUBLISHED, [block.key for block in blocks])
         return [found[block.key] for block in blocks if block.key in found]
 
-    def prepare(self, batch: Batch, part_size: int) -> tuple[int, dict[str, int], list[PublishedBlock]]:
-        """Keep what may have to be taken back, before it is published.
+    def prepare(
+        self, blocks: Sequence[BlockRead], certain: int, part_size: int
+    ) -> tuple[int, dict[str, int], list[PublishedBlock]]:
+        """Keep what may have to be taken back (above height ``certain``), before it is published.
 
-        Returns the reorg counter to publish at, the counter at which each block of the batch that is
-        canonical again had been taken back, and the documents written. A block taken back at the
-        present value of the counter raises it, so that what is published now outranks the removal.
+        Returns the reorg counter to publish at, the counter at which each block that is canonical again
+        had been taken back, and the documents written. A block taken back at the present value of the
+        counter raises it, so that what is published now outranks the removal.
         """
-        parts = self._parts(batch, part_size)
+        parts = self._parts([block for block in blocks if block.header.number > certain], part_size)
 
         def work(transaction: Transaction) -> tuple[int, dict[str, int]]:
             self._fenced(transaction)
             heads = read_heads(transaction, self._chain_id)
             counter, removed = int(heads["reorgCounter"]), heads["removedBlocks"]
-            returned = {key: int(removed[key][1]) for key in batch.logs_by_block if key in removed}
+            hashes = [block.header.hash for block in blocks]
+            returned = {key: int(removed[key][1]) for key in hashes if key in removed}
             if any(taken_back >= counter for taken_back in returned.values()):
                 counter = raise_counter(transaction, self._chain_id, heads, {})
             for block, document in parts.items():
@@ -93,15 +109,34 @@ class CursorStore:
         counter, returned = self._documents.transaction(work)
         return counter, returned, list(parts)
 
-    def move(self, cursor: Cursor, forgotten: Iterable[PublishedBlock]) -> None:
-        """Write the cursor, and drop published blocks that nothing can take back any more."""
+    def move(
+        self, cursor: Cursor, forgotten: Iterable[PublishedBlock], settled: Sequence[Segment] = ()
+    ) -> None:
+        """Write the cursor and the certificates of what is certain now, in one.
+
+        Published blocks that nothing can take back any more are dropped with it.
+        """
         read_at = self._clock.now().isoformat()
 
         def work(transaction: Transaction) -> None:
-            document = self._fenced(transaction)
-            self._put(transaction, cursor, read_at, _contracts(document))
+            document = self._fenced(transaction) or {}
+            if settled:
+                last = self.certificates.last(transaction, document.get("certificate"))
+                begins = self.certificates.append(transaction, last, settled, read_at)
+                document = {**document, "certificate": begins}
+            self._put(transaction, cursor, document, read_at)
             for block in forgotten:
                 transaction.delete(PUBLISHED, block.key)
+
+        self._documents.transaction(work)
+
+    def certify(self, segment: Segment, read_at: str) -> None:
+        """Write what a further reading of a certificate's range gave."""
+        certificate = Certificate(segment, read_at, self._clock.now().isoformat())
+
+        def work(transaction: Transaction) -> None:
+            self._fenced(transaction)
+            self.certificates.put(transaction, certificate)
 
         self._documents.transaction(work)
 
@@ -113,20 +148,27 @@ class CursorStore:
         read_at = self._clock.now().isoformat()
 
         def work(transaction: Transaction) -> Removal:
-            document = self._fenced(transaction)
+            document = self._fenced(transaction) or {}
             heads = read_heads(transaction, self._chain_id)
             counter = raise_counter(transaction, self._chain_id, heads, blocks)
             removal = Removal(counter, ancestor, blocks)
-            self._put(transaction, replace(cursor, pending=removal), read_at, _contracts(document))
+            self._put(transaction, replace(cursor, pending=removal), document, read_at)
             return removal
 
         return self._documents.transaction(work)
 
-    def _parts(self, batch: Batch, size: int) -> dict[PublishedBlock, Document]:
+    def _joining(self, document: Document | None, first_blocks: Mapping[str, int]) -> int | None:
+        """Return where contracts begin that have joined since, if that is in what was read without them."""
+        if document is None or document["pending"] is not None:
+            return None
+        firsts = [first for address, first in first_blocks.items() if address not in document["contracts"]]
+        return min(firsts) if firsts and min(firsts) <= document["readThrough"] else None
+
+    def _parts(self, blocks: Sequence[BlockRead], size: int) -> dict[PublishedBlock, Document]:
         parts = {}
-        for header in batch.kept:
-            logs = batch.logs_by_block[header.hash]
-            for at in range(0, len(logs), size):
+        for read in blocks:
+            header = read.header
+            for at in range(0, len(read.logs), size):
                 suffix = f":{at}" if at else ""
                 block = PublishedBlock(f"{self._chain_id}:{header.hash}{suffix}", header.number, header.hash)
                 parts[block] = {
@@ -134,7 +176,8 @@ class CursorStore:
                     "number": header.number,
                     "hash": header.hash,
                     "timestamp": header.timestamp,
-                    "logs": list(logs[at : at + size]),
+                    "logs": list(read.logs[at : at + size]),
+                    "senders": dict(read.senders),
                 }
         return parts
 
@@ -144,18 +187,13 @@ class CursorStore:
             raise Conflict(f"another listener of chain {self._chain_id} has taken over")
         return document
 
-    def _put(
-        self, transaction: Transaction, cursor: Cursor, read_at: str | None, contracts: Sequence[str]
-    ) -> None:
+    def _put(self, transaction: Transaction, cursor: Cursor, before: Document, read_at: str | None) -> None:
         document = {
             "chainId": self._chain_id,
             **cursor.encode(),
-            "contracts": list(contracts),
+            "contracts": list(before.get("contracts", ())),
+            "certificate": before.get("certificate"),
             "fence": self._lease.fence,
             "readAt": read_at,
         }
         transaction.put(CURSORS, str(self._chain_id), document)
-
-
-def _contracts(document: Document | None) -> list[str]:
-    return list(document["contracts"]) if document else []

@@ -13,24 +13,33 @@ class FollowSettings:
     """How a chain is followed; the defaults suit a chain with a block every few seconds.
 
     ``start_block``: first block to read where no cursor is stored; None: the lowest deployment block of
-    the chain's contracts. ``poll_s``: pause between two looks at an unchanged head. ``max_range``: most
-    blocks asked for at once; ``max_logs``: a window that brought more makes the next one narrower.
-    ``window``: a block this far below the head is final, its hash and logs are not kept for a reorg.
-    ``publish_batch``: most logs in a message; ``topic``: where messages go. ``lease_s``: how long a
-    listener that stopped without a word keeps another waiting. ``backoff_s`` and ``max_backoff_s``:
-    first and longest pause after a failure, doubled in between.
+    the chain's contracts. ``poll_s``: pause between two looks at an unchanged head; ``tags_s``: between
+    two looks at the safe and finalized tags. ``max_range``: most blocks asked for at once; ``max_logs``: a
+    window that brought more makes the next one narrower. ``window``: blocks at most this far below the
+    head, or above the contracts' finality, are kept in case of a reorg. ``publish_batch``: most logs in a
+    message; ``topic``: where messages go. ``lease_s``: how long a listener that stopped without a word
+    keeps another waiting. ``backoff_s`` and ``max_backoff_s``: first and longest pause after a failure,
+    doubled in between. ``second_reading_s``: age at which what could not be proved is read again;
+    ``prove_blocks``: ranges this near to the head are then proved block by block, older ones witnessed
+    by a second query. ``report_s``: how often the listener says how it stands. ``with_senders``: whether
+    logs are published with who sent their transactions.
     """
 
     start_block: int | None = None
-    poll_s: float = 1.0
+    poll_s: float = 0.5
+    tags_s: float = 5.0
     max_range: int = 2000
     max_logs: int = 10_000
     window: int = 128
     publish_batch: int = 500
     topic: str = CHAIN_LOGS
     lease_s: float = 10.0
-    backoff_s: float = 0.5
-    max_backoff_s: float = 30.0
+    backoff_s: float = 0.25
+    max_backoff_s: float = 3.0
+    second_reading_s: float = 5.0
+    prove_blocks: int = 10_000
+    report_s: float = 2.0
+    with_senders: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,13 @@ class Progress:
 
 
 class StopSignal(Protocol):
-    """What ends a run: a ``threading.Event``, or like one."""
+    """What ends a run, and what wakes it up."""
 
     def is_set(self) -> bool:
         """Say whether to stop."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for this many seconds, or until told to stop; return whether to stop."""
+        """Wait for this many seconds, or until told to stop or of a new head; return whether to stop."""
+
+    def pause(self, timeout: float) -> bool:
+        """Wait for this many seconds, or until told to stop, heads or not; return whether to stop."""

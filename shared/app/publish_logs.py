@@ -10,7 +10,7 @@ from shared.ports import Message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from shared.domain.blocks import Header
+    from shared.app.chain_cursor import BlockRead
     from shared.ports import Bus, RawLog
 
 _MESSAGES_AT_ONCE: Final = 16
@@ -40,29 +40,56 @@ class PublishLogs:
         return count
 
     def appearing(
-        self,
-        chain_id: int,
-        found: Mapping[Header, Sequence[RawLog]],
-        counter: int,
-        returned: Iterable[str],
+        self, chain_id: int, blocks: Sequence[BlockRead], counter: int, returned: Iterable[str]
     ) -> Iterator[LogBatch]:
         """Yield the messages for the logs of these blocks, in the order given."""
         back = set(returned)
         logs: list[RawLog] = []
         times: dict[str, int] = {}
-        for header, of_block in found.items():
+        senders: dict[str, dict[str, str]] = {}
+        for block in blocks:
+            if block.senders:
+                senders.update(first_senders(block.logs, block.senders))
             at = 0
-            while at < len(of_block):
-                taken = of_block[at : at + self._most_logs - len(logs)]
+            while at < len(block.logs):
+                taken = block.logs[at : at + self._most_logs - len(logs)]
                 logs += taken
-                times[header.hash] = header.timestamp
+                times[block.header.hash] = block.header.timestamp
                 at += len(taken)
                 if len(logs) == self._most_logs:
-                    yield LogBatch(LOGS, chain_id, counter, logs, times, sorted(back & times.keys()))
+                    yield self._batch(chain_id, counter, logs, times, senders, back)
                     logs, times = [], {}
         if logs:
-            yield LogBatch(LOGS, chain_id, counter, logs, times, sorted(back & times.keys()))
+            yield self._batch(chain_id, counter, logs, times, senders, back)
+
+    def _batch(
+        self,
+        chain_id: int,
+        counter: int,
+        logs: Sequence[RawLog],
+        times: Mapping[str, int],
+        senders: Mapping[str, Mapping[str, str]],
+        back: set[str],
+    ) -> LogBatch:
+        hashes = {log["transactionHash"] for log in logs} if senders else set()
+        of_these = {key: senders[key] for key in hashes & senders.keys()}
+        return LogBatch(LOGS, chain_id, counter, logs, times, sorted(back & times.keys()), senders=of_these)
 
     def _flush(self, messages: Sequence[Message]) -> None:
         self._still_ours()
         self._bus.publish(self._topic, messages)
+
+
+def first_senders(logs: Iterable[RawLog], senders: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return sender and lowest log index of each transaction of a block's logs, by its hash.
+
+    By the index whoever handles a log knows whether it is the one that tells of its transaction.
+    """
+    first: dict[str, dict[str, str]] = {}
+    for log in logs:
+        key = log["transactionHash"]
+        if key in senders and (
+            key not in first or int(log["logIndex"], 16) < int(first[key]["logIndex"], 16)
+        ):
+            first[key] = {"from": senders[key], "logIndex": log["logIndex"]}
+    return first

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.errors import ChainUnavailable
+from shared.app.chain_cursor import BlockRead, WindowRead
+from shared.domain.completeness import PROVED, SINGLE, Segment, log_digest
+from shared.errors import DoubtfulAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from shared.domain.blocks import Header
-    from shared.ports import Chain, RawLog
+    from shared.ports import Chain, RawLog, Reading
 
 _WIDEN_AFTER: Final = 8
-"""Windows that must go well after a refusal before a wider one is tried: a refusal costs a request."""
+"""Windows that must go well after a dense one before a wider one is tried."""
 
 
 class RangeWidth:
-    """How many blocks to ask for at once: halved when refused, doubled again when all goes well."""
+    """How many blocks to read at once: few enough that a window's logs fit into memory, as they come.
 
-    def __init__(self, widest: int) -> None:
+    What an endpoint refuses is another matter, which the chain knows (``Chain.range_limit``).
+    """
+
+    def __init__(self, widest: int, most_logs: int) -> None:
         self.blocks = widest
         self._widest = widest
+        self._most_logs = most_logs
         self._good = _WIDEN_AFTER
 
-    def narrow(self, asked: int) -> bool:
-        """Halve from the ``asked`` blocks that were refused; False where it was no more than one."""
-        if asked <= 1:
-            return False
-        self.blocks = asked // 2
-        self._good = 0
-        return True
+    def within(self, limit: int | None) -> int:
+        """Return how many blocks to ask an endpoint for that takes at most so many."""
+        return max(1, self.blocks if limit is None else min(self.blocks, limit))
 
-    def adapt(self, logs: int, most_logs: int) -> None:
-        """Count a window that went well and brought so many logs: too many is a reason to narrow."""
-        if logs > most_logs:
-            self.narrow(self.blocks)
+    def adapt(self, logs: int) -> None:
+        """Count a window that brought so many logs: halved after too many, else doubled in time."""
+        if logs > self._most_logs:
+            self.blocks = max(1, self.blocks // 2)
+            self._good = 0
             return
         self._good += 1
         if self._good >= _WIDEN_AFTER:
@@ -43,7 +47,7 @@ class RangeWidth:
 
 
 def read_headers(chain: Chain, numbers: Iterable[int]) -> dict[int, Header]:
-    """Return the headers at these heights, in one batch; ChainUnavailable where one is missing.
+    """Return the headers at these heights, in one batch; DoubtfulAnswer where one is missing.
 
     Neighbours among them are linked: where they are not, the node has mixed two chains.
     """
@@ -53,40 +57,79 @@ def read_headers(chain: Chain, numbers: Iterable[int]) -> dict[int, Header]:
     headers: dict[int, Header] = {}
     for number, header in zip(wanted, chain.headers(wanted), strict=True):
         if header is None or header.number != number:
-            raise ChainUnavailable(f"chain {chain.chain_id} gave no block {number}")
+            raise DoubtfulAnswer(f"chain {chain.chain_id} gave no block {number}")
         before = headers.get(number - 1)
         if before is not None and header.parent_hash != before.hash:
-            raise ChainUnavailable(f"chain {chain.chain_id} changed at block {number} while it was read")
+            raise DoubtfulAnswer(f"chain {chain.chain_id} changed at block {number} while it was read")
         headers[number] = header
     return headers
 
 
-def logs_by_hash(
-    chain: Chain, headers: Sequence[Header], addresses: Sequence[str]
-) -> dict[Header, Sequence[RawLog]]:
-    """Return the logs of each of these blocks that has any, each asked for by its hash."""
-    found: dict[Header, Sequence[RawLog]] = {}
+def read_by_block(
+    chain: Chain, headers: Sequence[Header], addresses: Sequence[str], *, with_senders: bool = False
+) -> WindowRead:
+    """Read blocks one by one, each proved where this chain's blocks can be."""
+    segments = []
+    blocks = []
     for header in headers:
-        logs = chain.logs_of_block(header.hash, addresses)
-        if logs:
-            found.update(_grouped(chain, logs, {header.number: header}))
-    return found
+        reading = _distinct(chain, chain.read_block(header, addresses))
+        if with_senders and reading.logs and not reading.senders:
+            # Without receipts: whoever asks for a range is told who sent its transactions, too.
+            number = header.number
+            told = chain.read_range(number, number, addresses, with_senders=True)
+            reading = replace(reading, senders=told.senders)
+        elif not with_senders:
+            reading = replace(reading, senders={})
+        grouped = _grouped(chain, reading.logs, {header.number: header})
+        blocks += _blocks(grouped, reading)
+        segments.append(_segment(header.number, header, reading, PROVED if reading.proved else SINGLE))
+    return WindowRead(segments, blocks)
 
 
-def logs_by_range(
-    chain: Chain, first: int, last: int, addresses: Sequence[str], headers: Mapping[int, Header]
-) -> dict[Header, Sequence[RawLog]]:
-    """Return the logs of each block of the range that has any.
+def read_by_range(
+    chain: Chain,
+    first: int,
+    headers: Mapping[int, Header],
+    last: int,
+    addresses: Sequence[str],
+    *,
+    other_than: str | None = None,
+    with_senders: bool = False,
+) -> WindowRead:
+    """Read a range in one log query; ``headers`` are those known of it, that of ``last`` among them.
 
-    For final blocks, of which ``headers`` are those known. Raises RangeRefused, and ChainUnavailable
-    where a log is not of its height's block.
+    Raises RangeRefused, and DoubtfulAnswer where a log is not of its height's block.
     """
-    logs = chain.logs(first, last, addresses)
-    spelled = {log.get("blockNumber") for log in logs}
+    reading = _distinct(
+        chain, chain.read_range(first, last, addresses, other_than=other_than, with_senders=with_senders)
+    )
+    spelled = {log.get("blockNumber") for log in reading.logs}
     unknown = {_height(chain, number) for number in spelled} - headers.keys()
     if unknown and not first <= min(unknown) <= max(unknown) <= last:
-        raise ChainUnavailable(f"chain {chain.chain_id} gave logs outside of blocks {first} to {last}")
-    return _grouped(chain, logs, {**headers, **read_headers(chain, unknown)})
+        raise DoubtfulAnswer(f"chain {chain.chain_id} gave logs outside of blocks {first} to {last}")
+    grouped = _grouped(chain, reading.logs, {**headers, **read_headers(chain, unknown)})
+    segment = _segment(first, headers[last], reading, SINGLE)
+    return WindowRead([segment], _blocks(grouped, reading))
+
+
+def _distinct(chain: Chain, reading: Reading) -> Reading:
+    """Return the reading with each log once: some nodes repeat them."""
+    logs = {(log.get("blockHash"), log.get("logIndex")): log for log in reading.logs}
+    if len(logs) == len(reading.logs):
+        return reading
+    if any(logs[log.get("blockHash"), log.get("logIndex")] != log for log in reading.logs):
+        raise DoubtfulAnswer(f"chain {chain.chain_id} gave two logs of one place")
+    return replace(reading, logs=list(logs.values()))
+
+
+def _segment(first: int, last: Header, reading: Reading, grade: str) -> Segment:
+    logs = reading.logs
+    digest = log_digest(logs) if logs else 0
+    return Segment(first, last.number, last.hash, len(logs), digest, grade, (reading.endpoint,))
+
+
+def _blocks(grouped: Mapping[Header, Sequence[RawLog]], reading: Reading) -> list[BlockRead]:
+    return [BlockRead(header, logs, reading.senders) for header, logs in grouped.items()]
 
 
 def _grouped(
@@ -101,7 +144,7 @@ def _grouped(
             header = headers.get(_height(chain, log.get("blockNumber")))
             spelled = log.get("blockHash")
             if header is None or str(spelled).lower() != header.hash or log.get("removed"):
-                raise ChainUnavailable(f"chain {chain.chain_id} gave a log of a block that it does not have")
+                raise DoubtfulAnswer(f"chain {chain.chain_id} gave a log of a block that it does not have")
             block = grouped.setdefault(header, [])
         block.append(log)
     return dict(grouped)
@@ -111,4 +154,4 @@ def _height(chain: Chain, number: object) -> int:
     try:
         return number if isinstance(number, int) else int(str(number), 16)
     except ValueError as error:
-        raise ChainUnavailable(f"chain {chain.chain_id} gave a log without a block number") from error
+        raise DoubtfulAnswer(f"chain {chain.chain_id} gave a log without a block number") from error

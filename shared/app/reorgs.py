@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.app.handle_chain_event import REMOVED, LogBatch
+from shared.app.publish_logs import first_senders
 from shared.app.read_window import read_headers
-from shared.errors import ChainUnavailable, FinalityViolation
+from shared.errors import DoubtfulAnswer, FinalityViolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,24 +18,32 @@ if TYPE_CHECKING:
     from shared.ports import Chain
 
 
-def common_ancestor(chain: Chain, cursor: Cursor) -> int:
-    """Return the height of the newest block of the cursor's window that is canonical.
+def common_ancestor(
+    chain: Chain, cursor: Cursor, published: Sequence[PublishedBlock]
+) -> tuple[int, dict[str, int]]:
+    """Return the height of the newest remembered block that is canonical, and the blocks to take back.
 
-    Raises ChainUnavailable where the node lacks one of the blocks, or has the cursor's after all (it
-    contradicts itself), FinalityViolation where even the oldest, which was final, has another hash.
+    Those are the published blocks, and the remembered ones above the ancestor, that have another hash at
+    their height now (number by hash). Raises DoubtfulAnswer where the node lacks one of the blocks, has
+    the cursor's after all (it contradicts itself), or most endpoints still have it; FinalityViolation
+    where even the oldest, which was certified, has another hash.
     """
-    known = dict(cursor.window)
-    headers = read_headers(chain, [number for number, block_hash in cursor.window if block_hash is not None])
-    same = [n for n, block_hash in known.items() if block_hash is None or headers[n].hash == block_hash]
+    known = {segment.last: segment.hash for segment in cursor.window if segment.hash is not None}
+    headers = read_headers(chain, {*known, *(block.number for block in published)})
+    anchor = cursor.window[0]
+    same = [anchor.last] if anchor.hash is None else []
+    same += [number for number, block_hash in known.items() if headers[number].hash == block_hash]
     if not same:
-        number, block_hash = cursor.window[0]
         raise FinalityViolation(
-            f"chain {chain.chain_id}: block {number} was {block_hash} and is {headers[number].hash}: "
-            "deeper than any reorg that can be taken back"
+            f"chain {chain.chain_id}: block {anchor.last} was {anchor.hash} and is"
+            f" {headers[anchor.last].hash}: it was certified, no reorg takes it back"
         )
-    if same[-1] == cursor.number:
-        raise ChainUnavailable(f"chain {chain.chain_id} contradicts itself about block {cursor.number}")
-    return same[-1]
+    ancestor = max(same)
+    if ancestor == cursor.number:
+        raise DoubtfulAnswer(f"chain {chain.chain_id} contradicts itself about block {cursor.number}")
+    _outvoted(chain, cursor)
+    gone = {block_hash: number for number, block_hash in known.items() if number > ancestor}
+    return ancestor, {**gone, **dropped(published, headers)}
 
 
 def dropped(published: Sequence[PublishedBlock], headers: Mapping[int, Header]) -> dict[str, int]:
@@ -52,4 +61,16 @@ def removals(
     """Yield the messages that take back these published blocks, at the counter of their removal."""
     for document in store.published_logs(published):
         times = {document["hash"]: document["timestamp"]}
-        yield LogBatch(REMOVED, chain_id, removal.counter, document["logs"], times)
+        senders = first_senders(document["logs"], document.get("senders", {}))
+        yield LogBatch(REMOVED, chain_id, removal.counter, document["logs"], times, senders=senders)
+
+
+def _outvoted(chain: Chain, cursor: Cursor) -> None:
+    """Raise DoubtfulAnswer where most of several endpoints have the cursor's block: one of them strays."""
+    if len(chain.endpoints()) == 1:
+        return
+    votes = chain.hashes_at(cursor.number)
+    if 2 * votes.count(str(cursor.hash)) > len(votes):
+        raise DoubtfulAnswer(
+            f"chain {chain.chain_id}: one endpoint has another block {cursor.number} than the others"
+        )

@@ -39,10 +39,11 @@ class FakeChain:
 
     Troubles: ``reachable = False``; ``lag`` blocks that the node does not have yet; ``lose_log`` hides a
     log from every query; ``max_range`` blocks at most in one log query; ``other_votes[number]`` are the
-    hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that
-    ``read_block`` has only the log index to go by. ``doubts`` lists what was doubted; with ``witness``
-    (another FakeChain's blocks) there is a second endpoint for ``read_range``. ``on_call(call, block_number)`` answers calls (default: the state
-    set by ``set_state`` for the hash after the selector) and raises Reverted.
+    hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so
+    that ``read_block`` has only the log index to go by. With ``witness`` (another FakeChain) there is a
+    second endpoint for ``read_range``. ``doubts`` lists what was doubted. ``on_call(call, block_number)``
+    answers calls (default: the state set by ``set_state`` for the hash after the selector) and raises
+    Reverted.
     """
 
     def __init__(

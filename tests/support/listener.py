@@ -18,6 +18,7 @@ from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
 from tests.support.fake_chain import FakeChain
+from tests.support.metrics import MemoryMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,12 +65,20 @@ class Fuse:
 
 
 class FusedDocuments:
-    """Documents over a store, whose transactions burn the fuse (the listener writes in no other way)."""
+    """Documents over a store, whose writes burn the fuse."""
 
     def __init__(self, store: MemoryDocuments, fuse: Fuse) -> None:
         self._store = store
         self._fuse = fuse
         self.get, self.get_many, self.query = store.get, store.get_many, store.query
+
+    def put(self, collection: str, key: str, document: Document) -> None:
+        """Put, unless killed."""
+        self._fuse.write(lambda: self._store.put(collection, key, document))
+
+    def delete(self, collection: str, key: str) -> None:
+        """Delete, unless killed."""
+        self._fuse.write(lambda: self._store.delete(collection, key))
 
     def transaction(self, work: Callable[[Transaction], Any]) -> Any:
         """Run the work, unless killed."""
@@ -154,12 +163,13 @@ class Scene:
     """Everything that one listener's test needs."""
 
     def __init__(self, contracts: Registry | None = None, **settings: Any) -> None:
-        self.settings = FollowSettings(**{"window": 64, **settings})
+        self.settings = FollowSettings(**{"window": 64, "tags_s": 0.0, **settings})
         self.registry = contracts or registry(CONTRACT)
         self.clock = FakeClock()
         self.chain = TroubledChain(finalized_depth=self.settings.window)
         self.store = MemoryDocuments()
         self.bus = MemoryBus(self.clock)
+        self.metrics = MemoryMetrics()
         self.follow = self.listener()
 
     def listener(self, fuse: Fuse | None = None, owner: str = "one") -> FollowChain:
@@ -169,7 +179,7 @@ class Scene:
         bus: Any = FusedBus(self.bus, fuse)
         return FollowChain(
             self.chain, documents, bus, self.registry, self.clock, self.settings,
-            owner=owner, random=lambda: 1.0,
+            metrics=self.metrics, owner=owner, random=lambda: 1.0,
         )  # fmt: skip
 
     def settle(self, follow: FollowChain | None = None, most_steps: int = 500) -> list[Progress]:

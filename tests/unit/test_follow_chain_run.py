@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import ConfigError, RateLimited
+from shared.errors import FinalityViolation, RateLimited
 from tests.support.listener import Scene
 
 
@@ -16,6 +16,9 @@ class _Stop:
 
     def is_set(self) -> bool:
         return len(self.waited) >= self._pauses
+
+    def pause(self, timeout: float) -> bool:
+        return self.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waited.append(timeout or 0.0)
@@ -53,9 +56,14 @@ def test_running_waits_as_long_as_the_endpoint_asks() -> None:
     assert stop.waited == [17.0]
 
 
-def test_running_ends_with_a_permanent_error() -> None:
-    """What no retry can cure ends the run."""
-    scene = Scene()
-    scene.chain._remote_chain_id = 5
-    with pytest.raises(ConfigError):
+def test_running_ends_with_a_permanent_error_and_says_so() -> None:
+    """What no retry can cure ends the run, and stands where whoever asks for health will find it."""
+    scene = Scene(window=4)
+    scene.grow(20)
+    scene.settle()
+    scene.chain.reorg(10)
+    with pytest.raises(FinalityViolation):
         scene.follow.run(_Stop(scene, 1))
+    report = scene.store.get("chain_listeners", "1") or {}
+    assert report["stopped"]
+    assert "certified" in report["trouble"]

@@ -1,0 +1,167 @@
+"""One window forward, or one reorg back: read, keep what may be taken back, publish, move the cursor."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from shared.app.follow_settings import Progress
+from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers
+from shared.app.reorgs import common_ancestor, dropped, removals
+from shared.domain.metrics import (
+    BLOCK_LATENCY,
+    LOGS_PUBLISHED,
+    LOGS_REMOVED,
+    RANGE_BLOCKS,
+    REORG_DEPTH,
+    REORGS,
+)
+from shared.errors import RangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.app.chain_cursor import BlockRead, Cursor, PublishedBlock, Removal, WindowRead
+    from shared.app.cursor_store import CursorStore
+    from shared.app.follow_settings import FollowSettings
+    from shared.app.listener_report import ListenerReport
+    from shared.app.publish_logs import PublishLogs
+    from shared.domain.blocks import Header
+    from shared.domain.completeness import Segment
+    from shared.ports import Chain, Clock, Metrics
+
+_LOG: Final = logging.getLogger(__name__)
+_BY_BLOCK_AT_ONCE: Final = 16
+"""Blocks near the tip that one step reads, each by a request of its own, before the cursor moves."""
+
+Outcome = tuple[Progress, "Cursor | None"]
+"""What a step did, and the cursor after it; None: read it from the store."""
+
+
+class Advance:
+    """Moves one chain's cursor; ``settled`` holds the segments that the last step made certain."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        store: CursorStore,
+        publish: PublishLogs,
+        clock: Clock,
+        settings: FollowSettings,
+        addresses: Sequence[str],
+        metrics: Metrics,
+        report: ListenerReport,
+    ) -> None:
+        self._chain = chain
+        self._store = store
+        self._publish = publish
+        self._clock = clock
+        self._settings = settings
+        self._addresses = addresses
+        self._metrics = metrics
+        self._report = report
+        self._label = str(chain.chain_id)
+        self._width = RangeWidth(settings.max_range, settings.max_logs)
+        self._published: list[PublishedBlock] = []
+        self.settled: Sequence[Segment] = ()
+
+    def take_over(self) -> None:
+        """Read which blocks are kept; only now, when nobody with a lower fence can add to them."""
+        self._published = self._store.published()
+
+    def read_on(self, cursor: Cursor, head: Header, certain: int) -> Outcome:
+        """Read the next blocks up to ``head``; through height ``certain`` no block is taken back."""
+        self.settled = ()
+        single = head.number - self._settings.window
+        if cursor.number >= single:
+            return self._read(cursor, min(head.number, cursor.number + _BY_BLOCK_AT_ONCE), head, certain)
+        width = self._width.within(self._chain.range_limit)
+        self._metrics.gauge(RANGE_BLOCKS, width, chain=self._label)
+        last = min(single, cursor.number + width)
+        try:
+            return self._read(cursor, last, head, certain)
+        except RangeRefused:
+            if self._width.within(self._chain.range_limit) >= last - cursor.number:
+                raise  # it does not know better than before: a failure like any other
+            return Progress(more=True, read_through=cursor.number, head=head.number), cursor
+
+    def publish(self, blocks: Sequence[BlockRead], certain: int) -> int:
+        """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg."""
+        if not blocks:
+            return 0
+        counter, returned, kept = self._store.prepare(blocks, certain, self._settings.publish_batch)
+        known = set(self._published)
+        self._published += [block for block in kept if block not in known]
+        count = self._publish.send(self._publish.appearing(self._chain.chain_id, blocks, counter, returned))
+        self._metrics.count(LOGS_PUBLISHED, count, chain=self._label)
+        return count
+
+    def finish(self, cursor: Cursor, removal: Removal) -> Outcome:
+        """Publish a recorded removal and go back to its ancestor; the next step reads what is stored."""
+        concerned = [block for block in self._published if block.hash in removal.blocks]
+        count = self._publish.send(removals(self._store, self._chain.chain_id, removal, concerned))
+        moved = cursor.cut(removal.ancestor)
+        self._store.move(moved, concerned)
+        self._report.reorg()
+        self._metrics.count(REORGS, chain=self._label)
+        self._metrics.observe(REORG_DEPTH, cursor.number - moved.number, chain=self._label)
+        self._metrics.count(LOGS_REMOVED, count, chain=self._label)
+        _LOG.info("chain %s: back to block %s, %s logs removed", self._label, moved.number, count)
+        return Progress(more=True, read_through=moved.number, removed=count), None
+
+    def _read(self, cursor: Cursor, last: int, head: Header, certain: int) -> Outcome:
+        if last == cursor.number:
+            return self._undo(cursor)
+        first, single = cursor.number + 1, head.number - self._settings.window
+        # A kill may have left blocks that were published and never counted as read.
+        published = [block for block in self._published if first <= block.number <= last]
+        every = range(first, last + 1) if first > single else (first, last)
+        if first == head.number:
+            headers = {first: head}
+        else:
+            headers = read_headers(self._chain, (*every, *(block.number for block in published)))
+        if cursor.hash not in (None, headers[first].parent_hash):
+            return self._undo(cursor)
+        orphans = dropped(published, headers)
+        if orphans:
+            return self._take_back(cursor, cursor.number, orphans)
+        read = self._window(first, last, headers, by_block=first > single)
+        moved, settled = cursor.moved(read.segments, certain, single)
+        count = self.publish(read.blocks, moved.certified)
+        gone = {block for block in self._published if block.number <= moved.certified}
+        self._store.move(moved, gone, settled)
+        self._published = [block for block in self._published if block not in gone]
+        self._tell(moved, headers, settled, read)
+        return Progress(moved.number < head.number, moved.number, head.number, published=count), moved
+
+    def _window(self, first: int, last: int, headers: Mapping[int, Header], *, by_block: bool) -> WindowRead:
+        with_senders = self._settings.with_senders
+        if by_block:
+            # Neither a reorg nor a node that lags can pass off less than the block has.
+            asked = [headers[number] for number in range(first, last + 1)]
+            return read_by_block(self._chain, asked, self._addresses, with_senders=with_senders)
+        read = read_by_range(self._chain, first, headers, last, self._addresses, with_senders=with_senders)
+        self._width.adapt(sum(segment.logs for segment in read.segments))
+        return read
+
+    def _tell(
+        self, moved: Cursor, headers: Mapping[int, Header], settled: Sequence[Segment], read: WindowRead
+    ) -> None:
+        self.settled = settled
+        if settled:
+            self._report.certified()
+        self._report.read(moved, headers[moved.number].timestamp)
+        if moved.certified < moved.number - 1:
+            now = self._clock.now().timestamp()
+            for block in read.blocks:
+                self._metrics.observe(
+                    BLOCK_LATENCY, max(0.0, now - block.header.timestamp), chain=self._label
+                )
+
+    def _undo(self, cursor: Cursor) -> Outcome:
+        ancestor, blocks = common_ancestor(self._chain, cursor, self._published)
+        return self._take_back(cursor, ancestor, blocks)
+
+    def _take_back(self, cursor: Cursor, ancestor: int, blocks: Mapping[str, int]) -> Outcome:
+        removal = self._store.take_back(cursor, ancestor, blocks)
+        return self.finish(cursor, removal)

@@ -1,0 +1,46 @@
+"""What a listener waits at: it is woken when a head is announced, and told when to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Doorbell:
+    """A stop signal that can also be rung. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._rung = False
+
+    def set(self) -> None:
+        """Tell whoever waits to stop for good."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def is_set(self) -> bool:
+        """Say whether to stop."""
+        return self._stopped
+
+    def ring(self) -> None:
+        """Let the present wait end, or the next one if there is none."""
+        with self._changed:
+            self._rung = True
+            self._changed.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for this many seconds, a ring or the stop; return whether to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._rung, timeout)
+            self._rung = False
+            return self._stopped
+
+    def pause(self, timeout: float) -> bool:
+        """Wait for this many seconds or the stop, rung or not; return whether to stop."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not self._stopped and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return self._stopped

@@ -1,0 +1,212 @@
+"""Second readings: what was read once is read again, and proved where it can be, while nothing else is due.
+
+A difference is published through the same path as everything (what is stored already stays as it is), and
+the range is then read once more, until two readings agree or one is proved.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers
+from shared.domain.completeness import PROVED, SINGLE, WITNESSED, Segment
+from shared.domain.metrics import DIFFERENCES
+from shared.errors import DoubtfulAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shared.app.certificates import Certificate
+    from shared.app.chain_cursor import BlockRead, Cursor, WindowRead
+    from shared.app.cursor_store import CursorStore
+    from shared.app.follow_settings import FollowSettings
+    from shared.ports import Chain, Clock, Metrics
+
+_LOG: Final = logging.getLogger(__name__)
+_LOT_BLOCKS: Final = 50
+_REST: Final = 4.0
+"""Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
+
+
+@dataclass(slots=True)
+class _Check:
+    """A certificate whose range is being read again: how far, and what that gave so far."""
+
+    certificate: Certificate
+    so_far: Segment | None = None
+    publishing: bool = False
+
+    @property
+    def at(self) -> int:
+        return self.certificate.segment.first if self.so_far is None else self.so_far.last + 1
+
+
+class ReadAgain:
+    """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        store: CursorStore,
+        clock: Clock,
+        settings: FollowSettings,
+        addresses: Sequence[str],
+        publish: Callable[[Sequence[BlockRead], int], int],
+        metrics: Metrics,
+    ) -> None:
+        self._chain = chain
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._addresses = addresses
+        self._publish = publish
+        self._metrics = metrics
+        self._width = RangeWidth(settings.max_range, settings.max_logs)
+        self._due: dict[Segment, float] = {}
+        self._check: _Check | None = None
+        self._look = True
+        self._not_before = 0.0
+
+    def settled(self, segments: Sequence[Segment]) -> None:
+        """Take note of certificates that were written."""
+        self._look = self._look or any(segment.grade == SINGLE for segment in segments)
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing of the certificates again for a while."""
+        self._not_before = self._clock.monotonic_s() + seconds
+
+    def step(self, cursor: Cursor, head: int) -> Cursor:
+        """Read a little again if anything is due; return the cursor, which has better readings then.
+
+        Raises RangeRefused, DoubtfulAnswer, ChainUnavailable: nothing is lost, it comes again.
+        """
+        cursor = self._tip(cursor)
+        started = self._clock.monotonic_s()
+        if started < self._not_before:
+            return cursor
+        self._check = self._check or self._next()
+        if self._check is not None:
+            self._advance(self._check, head)
+            now = self._clock.monotonic_s()
+            self._not_before = now + _REST * (now - started)
+        return cursor
+
+    def _tip(self, cursor: Cursor) -> Cursor:
+        """Read one of the blocks above finality again that could not be proved."""
+        now = self._clock.monotonic_s()
+        unproved = [segment for segment in cursor.window[1:] if segment.grade == SINGLE]
+        self._due = {s: self._due.get(s, now + self._settings.second_reading_s) for s in unproved}
+        once = next((segment for segment in unproved if self._due[segment] <= now), None)
+        if once is None:
+            return cursor
+        read = self._read(once.first, min(once.last, once.first + self._most() - 1), once.witnesses)
+        if read.segments[-1].last < once.last:
+            # Joined from more blocks than one query may have: its certificate is read again.
+            self._due[once] = float("inf")
+            return cursor
+        again = _one(read)
+        if again.hash != once.hash:
+            return cursor  # a reorg, which whoever reads on comes upon
+        if not again.agrees_with(once):
+            self._differs(once)
+            self._publish(read.blocks, cursor.certified)
+            moved = cursor.replaced(again)
+        else:
+            moved = cursor.replaced(_both(once, again, WITNESSED))
+        self._store.move(moved, ())
+        return moved
+
+    def _next(self) -> _Check | None:
+        if not self._look:
+            return None
+        lowest = self._store.certificates.lowest(SINGLE)
+        if lowest is None:
+            self._look = False
+            return None
+        age_s = (self._clock.now() - datetime.fromisoformat(lowest.read_at)).total_seconds()
+        if age_s < self._settings.second_reading_s:
+            self._not_before = self._clock.monotonic_s() + self._settings.second_reading_s - age_s
+            return None
+        self._store.certificates.closed = lowest.segment.first
+        return _Check(lowest)
+
+    def _advance(self, check: _Check, head: int) -> None:
+        whole = check.certificate.segment
+        if whole.last > head - self._settings.prove_blocks:
+            numbers = range(check.at, min(check.at + _LOT_BLOCKS - 1, whole.last) + 1)
+            headers = read_headers(self._chain, numbers)
+            read = read_by_block(
+                self._chain, list(headers.values()), self._addresses, with_senders=self._settings.with_senders
+            )
+            parent: str | None = headers[numbers[0]].parent_hash
+        else:
+            last = min(check.at + self._most() - 1, whole.last)
+            read = self._read(check.at, last, whole.witnesses)
+            self._width.adapt(_one(read).logs)
+            parent = check.so_far.hash if check.so_far else None
+        self._linked(check, parent, read)
+        if check.publishing:
+            self._publish(read.blocks, whole.last)
+        check.so_far = check.so_far.joined(_one(read)) if check.so_far else _one(read)
+        if check.so_far.last == whole.last:
+            self._conclude(check, check.so_far)
+
+    def _linked(self, check: _Check, parent: str | None, read: WindowRead) -> None:
+        whole, last = check.certificate.segment, read.segments[-1]
+        before = check.so_far.hash if check.so_far else None
+        if (before is not None and parent != before) or (last.last == whole.last and last.hash != whole.hash):
+            # No finality violation yet: that one shows at the tip as well, where the listener stops.
+            self._check = None
+            raise DoubtfulAnswer(
+                f"chain {self._chain.chain_id} gave other blocks {whole.first} to {whole.last} than were read"
+            )
+
+    def _conclude(self, check: _Check, again: Segment) -> None:
+        whole = check.certificate.segment
+        agrees = again.agrees_with(whole)
+        if not agrees and not check.publishing:
+            self._differs(whole)
+            self._check = replace(check, so_far=None, publishing=True)
+            return
+        raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
+        # What is read once still is due again from now on, not from when it was read first.
+        read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
+        self._store.certify(_both(whole, again, raised), read_at)
+        self._store.certificates.closed = None
+        self._check = None
+
+    def _read(self, first: int, last: int, witnesses: Sequence[str]) -> WindowRead:
+        headers = read_headers(self._chain, [last])
+        return read_by_range(
+            self._chain, first, headers, last, self._addresses,
+            other_than=witnesses[0] if witnesses else None, with_senders=self._settings.with_senders,
+        )  # fmt: skip
+
+    def _most(self) -> int:
+        return self._width.within(self._chain.range_limit)
+
+    def _differs(self, once: Segment) -> None:
+        _LOG.warning(
+            "chain %s: blocks %s to %s have other logs when read again; they are published",
+            self._chain.chain_id, once.first, once.last,
+        )  # fmt: skip
+        self._metrics.count(DIFFERENCES, chain=str(self._chain.chain_id))
+
+
+def _one(read: WindowRead) -> Segment:
+    whole, *more = read.segments
+    for segment in more:
+        whole = whole.joined(segment)
+    return whole
+
+
+def _both(once: Segment, again: Segment, grade: str) -> Segment:
+    """Return the second reading; where it has settled the matter both are its witnesses.
+
+    The same endpoint twice is named twice.
+    """
+    witnesses = again.witnesses if grade == SINGLE else (*once.witnesses, *again.witnesses)
+    return replace(again, grade=grade, witnesses=witnesses)
