@@ -18,6 +18,7 @@ from shared.domain.topics import HANDLE_CHAIN_EVENT
 from shared.local import chain_control
 from tests.support.chain import parties
 from tests.support.listener import registry
+from tests.support.metrics import MemoryMetrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +43,9 @@ class _Followed:
     def restart(self) -> None:
         """Begin anew with what is stored."""
         self._follow = FollowChain(
-            self.chain, self._documents, self._bus, self._registry, SystemClock(), FollowSettings(), owner="a"
-        )
+            self.chain, self._documents, self._bus, self._registry, SystemClock(), FollowSettings(),
+            metrics=MemoryMetrics(), owner="a",
+        )  # fmt: skip
 
     def follow(self) -> None:
         """Follow to the tip, and take in what was published, in order."""

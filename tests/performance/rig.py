@@ -25,6 +25,7 @@ from shared.domain.hashing import transfer_hash
 from shared.local.anvil import Anvil
 from shared.local.escrow import bulk
 from tests.support.chain import deploy_escrow
+from tests.support.metrics import MemoryMetrics
 from tests.support.world import Alerts
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ class Rig:
     def listen(self) -> int:
         """Read the whole chain into the bus; return the number of logs published."""
         follow = FollowChain(
-            self.chain, self.documents, self.bus, self.registry, self.clock, FollowSettings(max_range=50)
-        )
+            self.chain, self.documents, self.bus, self.registry, self.clock, FollowSettings(max_range=50),
+            metrics=MemoryMetrics(),
+        )  # fmt: skip
         published = 0
         while True:
             progress = follow.step()

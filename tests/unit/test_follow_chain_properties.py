@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.domain.completeness import SINGLE
 from shared.errors import PlumblineError
 from tests.support.listener import Fuse, Killed, Scene, log
 
@@ -28,6 +29,9 @@ _HAPPENINGS = st.one_of(
     st.tuples(st.just("lag"), st.integers(0, 6)),
     st.tuples(st.just("reachable"), st.booleans()),
     st.tuples(st.just("handle some")),
+    st.tuples(st.just("hide a log"), st.integers(0, 30)),
+    st.tuples(st.just("provable"), st.booleans()),
+    st.tuples(st.just("let time pass")),
 )
 
 
@@ -126,6 +130,19 @@ class _Life:
         messages = self.scene.messages()
         self.scene.handle(self._chance.choices(messages, k=len(messages) // 2) if messages else ())
 
+    def _hide_a_log(self, which: int) -> None:
+        """Let the node's index lack a log, until the troubles end."""
+        logs = [raw for block in self.scene.chain.blocks for raw in block.logs]
+        if which < len(logs):
+            self.scene.chain.lose_log(logs[-1 - which])
+
+    def _provable(self, provable: bool) -> None:  # noqa: FBT001 - drawn
+        self.scene.chain.provable = provable
+
+    def _let_time_pass(self) -> None:
+        self.scene.clock.advance(self.scene.settings.second_reading_s + 1)
+        self._step(2)
+
     def _restart(self) -> None:
         self._names += 1
         self._fuse = Fuse()
@@ -135,6 +152,7 @@ class _Life:
         """Let the troubles end, the chain outgrow all that was seen, and everything be handled."""
         chain, scene = self.scene.chain, self.scene
         chain.lag, chain.reachable, chain._happens = 0, True, None
+        chain.find_logs_again()
         scene.clock.advance(scene.settings.lease_s + 1)
         self._restart()
         self._mine(max(self._highest - len(chain.blocks) + 2, 1), 1)
@@ -144,9 +162,17 @@ class _Life:
             for _ in range(2):
                 scene.clock.advance(scene.settings.poll_s)
                 scene.settle(self._follow)
+        while self._read_once():
+            scene.clock.advance(scene.settings.second_reading_s + 1)
+            scene.settle(self._follow)
         messages = scene.messages() * 2
         self._chance.shuffle(messages)
         scene.handle(messages)
+
+    def _read_once(self) -> bool:
+        """Say whether anything was read once only, and not proved."""
+        certificates = self.scene.store.count("completeness_certificates", (("grade", SINGLE),))
+        return bool(certificates) or any(s.get("grade") == SINGLE for s in self.scene.cursor()["window"])
 
 
 @settings(max_examples=300)
@@ -154,7 +180,7 @@ class _Life:
 def test_whatever_happens_events_end_as_the_chain_is(
     happenings: list[tuple[Any, ...]], chance: random.Random
 ) -> None:
-    """Mined, reorganised, returned, killed, outrun, lagging, cut off: canonical logs count, others do not."""
+    """Mined, reorganised, returned, hidden, killed, outrun, lagging, cut off: canonical logs alone count."""
     life = _Life(chance)
     life._mine(3, 1)
     for happening in happenings:
