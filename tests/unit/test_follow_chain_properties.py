@@ -108,6 +108,7 @@ class _Life:
         """Let another listener take over at a write, and the first one wake up after."""
 
         def meanwhile() -> None:
+            self.scene.chain.find_logs_again()
             self.scene.clock.advance(self.scene.settings.lease_s + 1)
             other = self.scene.listener(owner="other")
             _steps(other, 3)
@@ -131,7 +132,7 @@ class _Life:
         self.scene.handle(self._chance.choices(messages, k=len(messages) // 2) if messages else ())
 
     def _hide_a_log(self, which: int) -> None:
-        """Let the node's index lack a log, until the troubles end."""
+        """Let the node's index lack a log until the second reading: behind for longer, nothing could tell."""
         logs = [raw for block in self.scene.chain.blocks for raw in block.logs]
         if which < len(logs):
             self.scene.chain.lose_log(logs[-1 - which])
@@ -140,6 +141,7 @@ class _Life:
         self.scene.chain.provable = provable
 
     def _let_time_pass(self) -> None:
+        self.scene.chain.find_logs_again()
         self.scene.clock.advance(self.scene.settings.second_reading_s + 1)
         self._step(2)
 
