@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.app.handle_chain_event import LOGS, LogBatch
+from shared.app.log_batch import LOGS, LogBatch
 from shared.ports import Message
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.app.handle_chain_event import REMOVED, LogBatch
+from shared.app.log_batch import REMOVED, LogBatch
 from shared.app.publish_logs import first_senders
 from shared.app.read_window import read_headers
 from shared.errors import DoubtfulAnswer, FinalityViolation

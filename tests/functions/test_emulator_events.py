@@ -15,7 +15,7 @@ import pytest
 from cloudevents.http import from_http
 
 from shared.adapters.cloud_events import created_document, document_key
-from shared.app.handle_chain_event import LOGS
+from shared.app.log_batch import LOGS
 from shared.domain.events import EVENTS
 from shared.domain.state import STATES
 from tests.support.triggers import log_message, message, started_event, started_trigger

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.app.event_log import EventLog
-from shared.app.handle_chain_event import LOGS, HandleChainEvent, LogBatch
+from shared.app.handle_chain_event import HandleChainEvent
+from shared.app.log_batch import LOGS, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.app.event_log import EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
-from shared.app.handle_chain_event import REMOVED, HandleChainEvent, LogBatch
+from shared.app.handle_chain_event import HandleChainEvent
+from shared.app.log_batch import REMOVED, LogBatch
 from shared.domain.contract import DecodedLog, Finality, Registry
 from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED, id_of_log
 from shared.domain.state import is_superseded

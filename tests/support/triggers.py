@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.app.handle_chain_event import LOGS, LogBatch
+from shared.app.log_batch import LOGS, LogBatch
 from shared.local.http_push import document_event, pubsub_event
 from shared.ports import Change, Delivery, Message
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from eth_abi.abi import encode
 
 from shared.app.event_log import MAPPINGS, EventLog
-from shared.app.handle_chain_event import LOGS, REMOVED, HandleChainEvent, LogBatch
+from shared.app.handle_chain_event import HandleChainEvent
+from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile, ReconcileSettings
 from shared.app.reconcile_report import is_straight

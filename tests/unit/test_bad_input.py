@@ -9,7 +9,7 @@ import pytest
 from eth_abi.abi import encode
 
 from shared.app.deadletters import DeadLetters
-from shared.app.handle_chain_event import LOGS, REMOVED, LogBatch
+from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash

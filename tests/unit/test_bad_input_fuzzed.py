@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.app.handle_chain_event import LOGS, REMOVED, LogBatch
+from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from tests.support.world import World
 
 

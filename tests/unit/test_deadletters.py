@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.topology import MAX_ATTRIBUTE_VALUE_BYTES, TOPOLOGY
 from shared.app.deadletters import EVENTS_SOURCE, DeadLetters, dead_letter
-from shared.app.handle_chain_event import LOGS, LogBatch
+from shared.app.log_batch import LOGS, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.domain.events import EVENTS
 from shared.domain.state import STATES

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.app.event_log import MAPPINGS, EventLog
-from shared.app.handle_chain_event import LOGS, REMOVED, HandleChainEvent, LogBatch
+from shared.app.handle_chain_event import HandleChainEvent
+from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile, ReconcileSettings
 from shared.domain.events import CHAIN_TYPES, EVENTS, is_ours

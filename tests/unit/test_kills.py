@@ -8,7 +8,7 @@ import pytest
 from eth_abi.abi import encode
 
 from shared.app.event_log import MAPPINGS
-from shared.app.handle_chain_event import LOGS, REMOVED, LogBatch
+from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS

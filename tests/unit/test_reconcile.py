@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.app.handle_chain_event import LOGS, LogBatch
+from shared.app.log_batch import LOGS, LogBatch
 from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS, SUPERSEDED

@@ -1,0 +1,87 @@
+"""A message on ``chain-logs``: what the listener says, and what the handler reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from shared.domain.events import SAFE_INTEGER
+from shared.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.ports import RawLog
+
+LOGS: Final = "logs"
+REMOVED: Final = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """A message on ``chain-logs``: raw logs of one chain that appeared, or that a reorg took back.
+
+    ``reorg_counter`` is the chain's at the time of publishing; ``timestamps`` gives the time of each
+    block by hash, in seconds since 1970; ``returned`` names blocks that were taken back at a lower counter
+    and are canonical again. ``senders`` gives, by transaction hash, who sent it (``from``) and the lowest
+    ``logIndex`` of our logs in it, where that is asked for.
+    """
+
+    kind: str
+    chain_id: int
+    reorg_counter: int
+    logs: Sequence[RawLog]
+    timestamps: Mapping[str, int] = field(default_factory=dict)
+    returned: Sequence[str] = ()
+    senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """Return the message's bytes."""
+        return orjson.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the message's JSON."""
+        return {
+            "kind": self.kind,
+            "chainId": self.chain_id,
+            "reorgCounter": self.reorg_counter,
+            "timestamps": dict(self.timestamps),
+            "returned": list(self.returned),
+            "senders": dict(self.senders),
+            "logs": list(self.logs),
+        }
+
+    @classmethod
+    def decode(cls, data: bytes) -> LogBatch:
+        """Read a message; InvalidInput names the field that is wrong."""
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInput(f"message is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise InvalidInput("message is not a JSON object")
+        for name, kind in (("chainId", int), ("reorgCounter", int), ("timestamps", dict), ("logs", list)):
+            if not isinstance(value.get(name), kind) or isinstance(value[name], bool):
+                raise InvalidInput(f"message field {name} is missing or not a {kind.__name__}")
+        for name in ("chainId", "reorgCounter"):
+            if not 0 <= value[name] < SAFE_INTEGER:
+                raise InvalidInput(f"message field {name} is out of range: {value[name]}")
+        if value.get("kind") not in (LOGS, REMOVED):
+            raise InvalidInput(f"message field kind is neither {LOGS} nor {REMOVED}: {value.get('kind')!r}")
+        returned = value.get("returned", [])
+        if not isinstance(returned, list) or not all(isinstance(key, str) for key in returned):
+            raise InvalidInput("message field returned is not a list of block hashes")
+        senders = value.get("senders", {})
+        if not isinstance(senders, dict) or not all(isinstance(each, dict) for each in senders.values()):
+            raise InvalidInput("message field senders is not an object of objects")
+        return cls(
+            kind=value["kind"],
+            chain_id=value["chainId"],
+            reorg_counter=value["reorgCounter"],
+            logs=value["logs"],
+            timestamps=value["timestamps"],
+            returned=returned,
+            senders=senders,
+        )
