@@ -109,7 +109,8 @@ class Plumbline:
         """The use case behind ``functions/handle_chain_event``."""
         from shared.app.handle_chain_event import HandleChainEvent
 
-        return HandleChainEvent(self.registry, self.event_log("handle_chain_event"), self.bus, self.alerts)
+        event_log = self.event_log("handle_chain_event")
+        return HandleChainEvent(self.registry, event_log, self.project_events, self.bus, self.alerts)
 
     @cached_property
     def project_events(self) -> ProjectEvents:

@@ -1,4 +1,4 @@
-"""Pub/Sub → events: a message of raw logs becomes events, each exactly once."""
+"""Pub/Sub → events and states: a message of raw logs becomes events, each exactly once, and is projected."""
 
 from __future__ import annotations
 
@@ -38,5 +38,6 @@ def handle_chain_event(event: CloudEvent) -> None:
         "alreadyThere": len(handled.appended.already_there),
         "ignored": handled.ignored,
         "dead": dict(handled.dead),
+        "unprojected": handled.unprojected,
     }
     _LOG.log(logging.ERROR if handled.dead else logging.INFO, "logs handled", extra={"fields": fields})

@@ -26,7 +26,7 @@ def project_events(event: CloudEvent) -> None:
     """
     parts = plumbline()
     try:
-        parts.project_events.project([created_document(event)])
+        parts.project_events.catch_up([created_document(event)])
     except (InvalidInput, CorruptEvent) as error:
         # The event itself stays where it is, in the store; a replay projects it from there.
         payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}

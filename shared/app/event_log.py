@@ -33,15 +33,20 @@ _ROUTING: Final = ("rolloverId", *_CUSTODIANS, "participants")
 
 @dataclass(slots=True)
 class Appended:
-    """What became of a batch: ids stored now, ids that were there, ids found with another content."""
+    """What became of a batch: events stored now, ids that were there, ids found with another content."""
 
-    stored: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     already_there: list[str] = field(default_factory=list)
     conflicting: list[str] = field(default_factory=list)
 
+    @property
+    def stored(self) -> list[str]:
+        """The ids of the events stored now."""
+        return [event["eventId"] for event in self.events]
+
     def add(self, other: Appended) -> None:
         """Count another batch in."""
-        self.stored += other.stored
+        self.events += other.events
         self.already_there += other.already_there
         self.conflicting += other.conflicting
 
@@ -170,7 +175,7 @@ class EventLog:
         audit = {"storedAt": self._clock.now().isoformat(), "recordedBy": self._writer}
         documents = {e["eventId"]: {**e, "audit": {**(e.get("audit") or {}), **audit}} for e in events}
         there = self._documents.create_many(EVENTS, documents)
-        appended = Appended(stored=[key for key in documents if key not in there])
+        appended = Appended([event for key, event in documents.items() if key not in there])
         if there:
             stored = self._documents.get_many(EVENTS, there)
             for key in there:

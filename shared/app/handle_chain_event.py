@@ -1,10 +1,11 @@
-"""From a message of raw logs to events: each log exactly once, a poison log apart."""
+"""From a message of raw logs to events, each exactly once, and on to states; a poison log apart."""
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.deadletters import dead_letter
 from shared.app.event_log import Appended
@@ -21,25 +22,39 @@ from shared.ports import Alert
 
 if TYPE_CHECKING:
     from shared.app.event_log import EventLog
+    from shared.app.project_events import ProjectEvents
     from shared.domain.contract import Registry
     from shared.ports import AlertSink, Bus, RawLog
 
 
+_LOG: Final = logging.getLogger(__name__)
+_TRANSFERS_A_TRANSACTION: Final = 50
+"""Firestore takes 500 writes in one, and who waits for one of its documents waits for all of them."""
+
+
 @dataclass(slots=True)
 class Handled:
-    """What became of a message."""
+    """What became of a message; ``unprojected`` counts events whose projection is left to the trigger."""
 
     appended: Appended = field(default_factory=Appended)
     ignored: int = 0
     dead: Counter[str] = field(default_factory=Counter)
+    unprojected: int = 0
 
 
 class HandleChainEvent:
-    """Decodes the logs of a message and appends their events, or the verdicts on them."""
+    """Decodes the logs of a message, appends their events or the verdicts on them, and projects those.
 
-    def __init__(self, registry: Registry, event_log: EventLog, bus: Bus, alerts: AlertSink) -> None:
+    Projecting a batch at once spares one trigger an event its work. The triggers still come, and are what
+    it rests on: events that were there already, by a delivery that died after it stored them, are theirs.
+    """
+
+    def __init__(
+        self, registry: Registry, event_log: EventLog, projection: ProjectEvents, bus: Bus, alerts: AlertSink
+    ) -> None:
         self._registry = registry
         self._event_log = event_log
+        self._projection = projection
         self._bus = bus
         self._alerts = alerts
 
@@ -79,7 +94,23 @@ class HandleChainEvent:
             handled.appended.add(self._event_log.supersede(removed, batch.reorg_counter, reason))
         for identity in handled.appended.conflicting:
             self._alarm(identity)
+        self._project(handled)
         return handled
+
+    def _project(self, handled: Handled) -> None:
+        by_transfer: dict[str, list[Event]] = defaultdict(list)
+        for event in handled.appended.events:
+            by_transfer[event["rolloverId"]].append(event)
+        transfers = list(by_transfer.values())
+        for at in range(0, len(transfers), _TRANSFERS_A_TRANSACTION):
+            part = [event for events in transfers[at : at + _TRANSFERS_A_TRANSACTION] for event in events]
+            try:
+                self._projection.project(part)
+            except PlumblineError as error:
+                # The events are stored, so the message is done: their triggers try again, or bury them.
+                handled.unprojected = sum(len(events) for events in transfers[at:])
+                _LOG.warning("%s events are left to their triggers: %s", handled.unprojected, error)
+                return
 
     def _event(self, batch: LogBatch, log: Any) -> Event | None:
         if not isinstance(log, dict):

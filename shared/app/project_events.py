@@ -11,7 +11,7 @@ from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shared.errors import PlumblineError
     from shared.ports import Documents, Transaction
@@ -27,6 +27,16 @@ def unreadable(event: Event) -> PlumblineError | None:
     except (InvalidInput, CorruptEvent) as error:
         return error
     return None
+
+
+def _by_transfer(events: Sequence[Event]) -> dict[str, list[Event]]:
+    by_transfer: dict[str, list[Event]] = {}
+    for event in events:
+        error = unreadable(event)
+        if error:
+            raise error
+        by_transfer.setdefault(event["rolloverId"], []).append(event)
+    return by_transfer
 
 
 @dataclass(slots=True)
@@ -49,25 +59,31 @@ class ProjectEvents:
         Twice or out of order makes no difference. Raises InvalidInput or CorruptEvent for an event that
         must not count, before anything is written.
         """
-        by_transfer: dict[str, list[Event]] = {}
-        for event in events:
-            error = unreadable(event)
-            if error:
-                raise error
-            by_transfer.setdefault(event["rolloverId"], []).append(event)
+        by_transfer = _by_transfer(events)
 
         def work(transaction: Transaction) -> list[State]:
-            stored = transaction.get_many(STATES, by_transfer)
-            changed = []
-            for rollover_id, news in by_transfer.items():
-                state = self._joined(rollover_id, stored.get(rollover_id), news)
-                if state != stored.get(rollover_id):
-                    changed.append(state)
+            changed = self._changed(by_transfer, transaction.get_many(STATES, by_transfer))
             for state in changed:
                 transaction.put(STATES, state["rolloverId"], state)
             return changed
 
         return self._documents.transaction(work)
+
+    def catch_up(self, events: Sequence[Event]) -> list[State]:
+        """Do as ``project`` does, for stored events that are probably joined in: looks before it locks.
+
+        A state only grows, so one that an event would not change has it for good.
+        """
+        by_transfer = _by_transfer(events)
+        if not self._changed(by_transfer, self._documents.get_many(STATES, by_transfer)):
+            return []
+        return self.project(events)
+
+    def _changed(
+        self, by_transfer: Mapping[str, Sequence[Event]], stored: Mapping[str, State]
+    ) -> list[State]:
+        joined = [self._joined(key, stored.get(key), news) for key, news in by_transfer.items()]
+        return [state for state in joined if state != stored.get(state["rolloverId"])]
 
     def project_stored(self, event_id: str) -> list[State]:
         """Join in an event as it is stored; raises NotFound where it is not, else as ``project``."""
@@ -79,13 +95,9 @@ class ProjectEvents:
     def _joined(self, rollover_id: str, stored: State | None, news: Sequence[Event]) -> State:
         # A document that somebody edited, or that no longer holds all proofs, is no ground to build on.
         if stored is None or (is_intact(stored) and not stored["overflow"]):
-            state = stored
-            for event in news:
-                state = absorb(state, event)
-                if state["overflow"]:
-                    break
-            else:
-                return state or {}
+            state = absorb(stored, *news)
+            if not state["overflow"]:
+                return state
         return self._folded(rollover_id, news)
 
     def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:

@@ -143,13 +143,14 @@ class _Fold:
         return document
 
 
-def absorb(state: State | None, event: Mapping[str, Any]) -> State:
-    """Return the state with one more event joined in; ``state`` None is the empty one, and is not changed.
+def absorb(state: State | None, *events: Mapping[str, Any]) -> State:
+    """Return the state with one or more events joined in; ``state``, None for the empty one, stays as it is.
 
     Not for a state marked ``overflow``, which no longer holds all proofs: that one is folded anew.
     """
-    joined = _Fold(event["rolloverId"], state)
-    joined.add(event)
+    joined = _Fold(events[0]["rolloverId"], state)
+    for event in events:
+        joined.add(event)
     return joined.document()
 
 

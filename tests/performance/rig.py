@@ -52,7 +52,7 @@ class Rig:
         self.alerts = Alerts()
         self.projection = ProjectEvents(self.documents)
         log = EventLog(self.documents, self.clock, "handle_chain_event")
-        self.handler = HandleChainEvent(self.registry, log, self.bus, self.alerts)
+        self.handler = HandleChainEvent(self.registry, log, self.projection, self.bus, self.alerts)
         self.log = log
 
     def map(self, transfer_ids: list[str]) -> None:

@@ -60,7 +60,7 @@ class Cloud:
             self.world.handler.handle(self.messages[0])
             del self.messages[0]
         for change in self.world.documents.watch(EVENTS, self.position, 1000):
-            self.world.projection.project([change.document])
+            self.world.projection.catch_up([change.document])
             self.position = change.position
 
 
@@ -71,7 +71,7 @@ def restart(world: World) -> None:
     """Start every process anew on what is stored; the lease of the dead one has run out."""
     world.projection = ProjectEvents(world.documents)
     world.log = EventLog(world.documents, world.clock, "handle_chain_event")
-    world.handler = HandleChainEvent(world.registry, world.log, world.bus, world.alerts)
+    world.handler = HandleChainEvent(world.registry, world.log, world.projection, world.bus, world.alerts)
     world.clock.advance(world.settings.lease_s + 1)
 
 

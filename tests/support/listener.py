@@ -10,6 +10,7 @@ from shared.app.event_log import EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import REMOVED, LogBatch
+from shared.app.project_events import ProjectEvents
 from shared.domain.contract import DecodedLog, Finality, Registry
 from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED, id_of_log
 from shared.domain.state import is_superseded
@@ -225,7 +226,8 @@ class Scene:
     def handle(self, messages: Iterable[Message]) -> None:
         """Let the real handler have messages."""
         event_log = EventLog(self.store, self.clock, "test")
-        handler = HandleChainEvent(self.registry, event_log, self.bus, NoAlerts())
+        projection = ProjectEvents(self.store)
+        handler = HandleChainEvent(self.registry, event_log, projection, self.bus, NoAlerts())
         for message in messages:
             assert not handler.handle(message.data).dead
 

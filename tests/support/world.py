@@ -18,6 +18,7 @@ from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality, Registry
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
+from shared.errors import Conflict
 from shared.ports import Alert, Call, RawLog, TransactionInfo
 from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
@@ -94,7 +95,7 @@ class World:
         self.alerts = Alerts()
         self.projection = ProjectEvents(self.documents)
         self.log = EventLog(self.documents, self.clock, "handle_chain_event")
-        self.handler = HandleChainEvent(self.registry, self.log, self.bus, self.alerts)
+        self.handler = HandleChainEvent(self.registry, self.log, self.projection, self.bus, self.alerts)
         self.settings = settings or ReconcileSettings()
         self.counter = 0
 
@@ -156,17 +157,24 @@ class World:
             self.see(raw)
         return raw
 
+    def no_projecting(self) -> None:
+        """Let every write of a state fail, as a store does where others hold the document."""
+
+        def contended(_operation: str, collection: str, key: str) -> None:
+            if collection == STATES:
+                raise Conflict(f"{collection}/{key} is contended")
+
+        self.documents.fail_at = contended  # type: ignore[attr-defined]
+
     def live(self, transfer_id: str, transactions: list[list[str]], *, sees: bool = True) -> None:
         """Take a whole life, transaction by transaction."""
         for steps in transactions:
             self.act(transfer_id, *steps, sees=sees)
 
     def see(self, logs: list[RawLog], *, removed: bool = False) -> None:
-        """Let the live path handle logs, and project what it stored."""
+        """Let the live path handle logs."""
         batch = LogBatch(REMOVED if removed else LOGS, 1, self.counter, logs)
-        handled = self.handler.handle(batch.encode())
-        stored = self.documents.get_many("events", handled.appended.stored)
-        self.projection.project(list(stored.values()))
+        self.handler.handle(batch.encode())
 
     def _agreed(self, key: str) -> bool:
         return any(key in log["topics"] for block in self.chain.blocks[:-1] for log in block.logs)

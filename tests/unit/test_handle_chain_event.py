@@ -24,11 +24,11 @@ from tests.support.documents import MemoryDocuments
 from tests.support.world import LEVEL_2, LEVEL_3, Alerts, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from shared.app.handle_chain_event import Handled
-    from shared.ports import Document, RawLog
+    from shared.ports import Document, RawLog, Transaction
 
 _LIVES = {"level 3": LEVEL_3, "level 2": LEVEL_2}
 
@@ -41,8 +41,9 @@ class Database:
         self.documents = MemoryDocuments()
         self.alerts = Alerts()
         log = EventLog(self.documents, world.clock, "handle_chain_event")
-        self.handler = HandleChainEvent(world.registry, log, MemoryBus(clock=world.clock), self.alerts)
         self.projection = ProjectEvents(self.documents)
+        bus = MemoryBus(clock=world.clock)
+        self.handler = HandleChainEvent(world.registry, log, self.projection, bus, self.alerts)
         for transfer_id in transfers:
             event = {
                 "eventId": f"started-{transfer_id}",
@@ -58,10 +59,14 @@ class Database:
             self.documents.put(MAPPINGS, transfer_hash(transfer_id), {"transferId": transfer_id})
 
     def handle(self, message: LogBatch) -> Handled:
-        """Handle a message, and project each event that it stored."""
+        """Handle a message, all of it; the triggers of what it stored find nothing to do."""
         handled = self.handler.handle(message.encode())
         assert not handled.dead
-        self.projection.project(list(self.documents.get_many(EVENTS, handled.appended.stored).values()))
+        assert not handled.unprojected
+        stored = self.documents.get_many(EVENTS, handled.appended.stored)
+        writes = self.documents.writes
+        assert not self.projection.catch_up(list(stored.values()))
+        assert self.documents.writes == writes
         return handled
 
     def reconcile(self) -> Document:
@@ -219,6 +224,49 @@ def test_a_stored_event_that_disagrees_with_its_log_alarms(world: World) -> None
     [alert] = world.alerts.sent
     assert (alert.severity, alert.detail) == ("critical", {"eventId": event["eventId"]})
     assert world.documents.get(EVENTS, event["eventId"]) == forged
+
+
+def test_a_projection_that_fails_does_not_fail_the_message(world: World) -> None:
+    """The events are stored, what is left to the triggers is counted, and a trigger makes it good."""
+    world.no_projecting()
+    logs = world.act("a", "agree_send", sees=False)
+    handled = world.handler.handle(LogBatch(LOGS, 1, 0, logs).encode())
+    world.documents.fail_at = None  # type: ignore[attr-defined]
+    assert (len(handled.appended.stored), handled.unprojected) == (1, 1)
+    again = world.handler.handle(LogBatch(LOGS, 1, 0, logs).encode())
+    assert (again.unprojected, _milestones(world)) == (0, {"started"})
+    world.projection.catch_up(list(world.documents.get_many(EVENTS, handled.appended.stored).values()))
+    assert _milestones(world) == {"started", "agree_send"}
+
+
+class _CountedTransactions(MemoryDocuments):
+    """Notes how many documents each transaction wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def transaction(self, work: Callable[[Transaction], Any]) -> Any:
+        """Carry it out and count."""
+        before = self.writes
+        result = super().transaction(work)
+        self.sizes.append(self.writes - before)
+        return result
+
+
+def test_no_transaction_holds_more_than_fifty_transfers(tmp_path: Path) -> None:
+    """However many a message tells of: each is projected, and a hot one holds up few."""
+    documents = _CountedTransactions()
+    world = World(tmp_path, documents)
+    logs = [log for number in range(120) for log in world.act(f"t{number}", "agree_send", sees=False)]
+    assert not world.handler.handle(LogBatch(LOGS, 1, 0, logs).encode()).unprojected
+    assert documents.sizes == [50, 50, 20]
+
+
+def _milestones(world: World) -> set[str]:
+    state = world.state("a")
+    assert state
+    return set(state["milestones"])
 
 
 def test_a_message_survives_its_bytes() -> None:

@@ -97,7 +97,7 @@ def mapped_amid(directory: Path) -> Scene:
 @pytest.mark.parametrize(
     ("scene", "least"),
     [
-        (whole_lives, 20),
+        (whole_lives, 15),
         (with_a_poison_log, 5),
         (with_a_removal, 8),
         (with_a_block_that_returns, 8),
