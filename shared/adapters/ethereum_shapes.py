@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.block_proof import recomputed_hash
 from shared.domain.blocks import Header
+from shared.domain.bloom import BLOOM_BYTES
 from shared.errors import ChainUnavailable
 from shared.ports import TransactionInfo
 
@@ -59,15 +61,25 @@ def read_hash(value: Any, name: str) -> str:
 
 
 def read_header(block: Any) -> Header | None:
-    """Return the header of a block, or None where the node answered null."""
+    """Return the header of a block, or None where the node answered null.
+
+    Where its hash cannot be recomputed that is no error here: there are chains whose headers have other
+    fields, or other hashes.
+    """
     if block is None:
         return None
     block = _read_object(block, "block")
+    block_hash = read_hash(block.get("hash"), "hash")
+    bloom = block.get("logsBloom")
+    root = block.get("receiptsRoot")
     return Header(
         number=read_hex(block.get("number"), "number"),
-        hash=read_hash(block.get("hash"), "hash"),
+        hash=block_hash,
         parent_hash=read_hash(block.get("parentHash"), "parentHash"),
         timestamp=read_hex(block.get("timestamp"), "timestamp"),
+        logs_bloom=None if bloom is None else _read_bloom(bloom),
+        receipts_root=None if root is None else read_hash(root, "receiptsRoot"),
+        recomputed=recomputed_hash(block) == block_hash,
     )
 
 
@@ -126,6 +138,13 @@ def _read_digits(value: Any, name: str, length: int) -> str:
         raise ChainUnavailable(f"field {name} is not {length - 2} hex digits")
     read_hex(value, name)
     return value.lower()
+
+
+def _read_bloom(value: Any) -> bytes:
+    bloom = _read_bytes(value, "logsBloom")
+    if len(bloom) != BLOOM_BYTES:
+        raise ChainUnavailable(f"field logsBloom has {len(bloom)} bytes")
+    return bloom
 
 
 def _read_bytes(value: Any, name: str) -> bytes:
