@@ -105,7 +105,7 @@ class HandleChainEvent:
         for at in range(0, len(transfers), _TRANSFERS_A_TRANSACTION):
             part = [event for events in transfers[at : at + _TRANSFERS_A_TRANSACTION] for event in events]
             try:
-                self._projection.project(part)
+                self._projection.project(part, sealed_here=True)
             except PlumblineError as error:
                 # The events are stored, so the message is done: their triggers try again, or bury them.
                 handled.unprojected = sum(len(events) for events in transfers[at:])

@@ -8,6 +8,7 @@ path, the back-fill and the reconciler write one and the same event, whoever com
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.hashing import digest
@@ -66,6 +67,7 @@ _UNHASHED: Final = frozenset(
 _UNHASHED_EVIDENCE: Final = _UNHASHED | {"timestamp", "seenAt"}
 
 
+@lru_cache(maxsize=1024)
 def iso(seconds: int) -> str:
     """Return seconds since 1970 as ISO 8601 in UTC, such as ``2026-11-23T21:10:08Z``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
