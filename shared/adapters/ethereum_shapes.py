@@ -140,11 +140,9 @@ def _read_digits(value: Any, name: str, length: int) -> str:
     return value.lower()
 
 
-def _read_bloom(value: Any) -> bytes:
+def _read_bloom(value: Any) -> bytes | None:
     bloom = _read_bytes(value, "logsBloom")
-    if len(bloom) != BLOOM_BYTES:
-        raise ChainUnavailable(f"field logsBloom has {len(bloom)} bytes")
-    return bloom
+    return bloom if len(bloom) == BLOOM_BYTES else None  # some chains keep none, and say so by "0x"
 
 
 def _read_bytes(value: Any, name: str) -> bytes:
