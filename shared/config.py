@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "PLUMBLINE_"
 _RPC: Final = re.compile(r"PLUMBLINE_RPC_([1-9][0-9]*)")
+_WALLETS: Final = "PLUMBLINE_PLATFORM_WALLETS"
+_ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,17 @@ NUMBERS: Final = {
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings; RPC URLs, which hold providers' keys, are never part of a repr."""
+    """All settings; RPC URLs, which hold providers' keys, are never part of a repr.
+
+    ``platform_wallets``: lower-case addresses; with none, external transactions are not looked for.
+    """
 
     store: Location
     bus: Location
     contracts: str
     rpc_urls: Mapping[int, tuple[str, ...]] = field(repr=False)
     numbers: Mapping[str, float] = field(default_factory=dict)
+    platform_wallets: frozenset[str] = frozenset()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -94,11 +100,14 @@ class Settings:
         )
         numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
         known = {number.variable for number in NUMBERS.values()}
-        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS"}
+        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
         for variable in environ:
             if variable.startswith(PREFIX) and variable not in known and not _RPC.fullmatch(variable):
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
-        return cls(store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers)
+        return cls(
+            store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
+            platform_wallets=_wallets(environ),
+        )  # fmt: skip
 
     def number(self, name: str) -> float:
         """Return a numeric setting."""
@@ -148,6 +157,14 @@ def _number(environ: Mapping[str, str], number: Number) -> float:
     if isinstance(number.default, int) and value != int(value):
         raise ConfigError(f"{number.variable} must be a whole number, not {text}")
     return value
+
+
+def _wallets(environ: Mapping[str, str]) -> frozenset[str]:
+    listed = [entry.strip().lower() for entry in environ.get(_WALLETS, "").split(",")]
+    for at, address in enumerate(listed, start=1):
+        if address and not _ADDRESS.fullmatch(address):
+            raise ConfigError(f"{_WALLETS}: entry {at} is no address (0x and 40 hex digits)")
+    return frozenset(filter(None, listed))
 
 
 def _rpc_urls(environ: Mapping[str, str]) -> dict[int, tuple[str, ...]]:

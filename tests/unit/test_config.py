@@ -13,7 +13,13 @@ from shared.config import NUMBERS, Location, Number, Settings
 from shared.errors import ConfigError
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
-_PLACES = ("PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", "PLUMBLINE_RPC_<CHAINID>")
+_PLACES = (
+    "PLUMBLINE_STORE",
+    "PLUMBLINE_BUS",
+    "PLUMBLINE_CONTRACTS",
+    "PLUMBLINE_RPC_<CHAINID>",
+    "PLUMBLINE_PLATFORM_WALLETS",
+)
 LEAST = {"PLUMBLINE_STORE": "sqlite:///store.sqlite", "PLUMBLINE_CONTRACTS": "contracts"}
 
 
@@ -126,6 +132,16 @@ def test_urls_are_read_in_order() -> None:
     }
     settings = Settings.from_env(environ)
     assert settings.rpc_urls == {1: ("https://a.example/k", "http://b.example"), 5: ("http://c.example",)}
+
+
+def test_the_platforms_wallets_are_read() -> None:
+    """Comma-separated and of any case; none set, none there; what is no address is refused by its place."""
+    one, other = "0x" + "aB" * 20, "0x" + "01" * 20
+    told = Settings.from_env({**LEAST, "PLUMBLINE_PLATFORM_WALLETS": f" {one},{other}, "})
+    assert told.platform_wallets == {one.lower(), other}
+    assert Settings.from_env(LEAST).platform_wallets == frozenset()
+    with pytest.raises(ConfigError, match="PLUMBLINE_PLATFORM_WALLETS: entry 2 is no address"):
+        Settings.from_env({**LEAST, "PLUMBLINE_PLATFORM_WALLETS": f"{one},0x12"})
 
 
 _KEYS = st.from_regex(r"key[A-Za-z0-9]{8,40}", fullmatch=True)
