@@ -110,7 +110,10 @@ class Plumbline:
         from shared.app.handle_chain_event import HandleChainEvent
 
         event_log = self.event_log("handle_chain_event")
-        return HandleChainEvent(self.registry, event_log, self.project_events, self.bus, self.alerts)
+        return HandleChainEvent(
+            self.registry, event_log, self.project_events, self.bus, self.alerts,
+            wallets=self.settings.platform_wallets,
+        )  # fmt: skip
 
     @cached_property
     def project_events(self) -> ProjectEvents:
@@ -149,6 +152,7 @@ class Plumbline:
                 grace_s=settings.number("grace_s"),
                 lease_s=settings.number("reconcile_lease_s"),
                 alert_mismatches=settings.whole("alert_mismatches"),
+                platform_wallets=settings.platform_wallets,
             ),
         )  # fmt: skip
 
@@ -177,6 +181,7 @@ class Plumbline:
                 window=settings.whole("window"),
                 publish_batch=settings.whole("publish_batch"),
                 lease_s=settings.number("listener_lease_s"),
+                with_senders=bool(settings.platform_wallets),
             ),
             metrics=self.metrics,
         )  # fmt: skip

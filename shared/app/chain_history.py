@@ -6,12 +6,13 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.events import CORRECTION, hex_number, id_of_log, is_ours
+from shared.domain.events import CORRECTION, external_events, hex_number, id_of_log, is_ours
 from shared.domain.lifecycle import STEPS
 from shared.errors import ChainUnavailable, RangeRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
@@ -23,11 +24,12 @@ _HASHES_A_QUERY: Final = 50
 
 
 class ChainHistory:
-    """Looks things up on one contract's chain."""
+    """Looks things up on one contract's chain; ``wallets`` are the platform's, lower-case."""
 
-    def __init__(self, chain: Chain, spec: ContractSpec) -> None:
+    def __init__(self, chain: Chain, spec: ContractSpec, wallets: AbstractSet[str] = frozenset()) -> None:
         self._chain = chain
         self._spec = spec
+        self._wallets = wallets
         self._topics = sorted({topic for step in STEPS for topic in spec.topics_of(step)})
 
     def logs_of_transfers(self, searched: Mapping[str, int], last: int) -> dict[str, list[RawLog]]:
@@ -67,6 +69,17 @@ class ChainHistory:
             if header is None or header.hash != block_hash:
                 raise ChainUnavailable(f"a log's block {wanted[block_hash]} is not the chain's: it moved on")
         return {header.hash: header for header in headers if header is not None}
+
+    def externals_of(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events of those transactions of chain events that none of the platform's wallets sent.
+
+        One request a transaction, none where no wallets are configured. A transaction that the node does
+        not tell of is passed over: its logs are not held up by it.
+        """
+        hashes = {event["data"]["transactionHash"] for event in events} if self._wallets else ()
+        told = {key: self._chain.transaction(key) for key in sorted(hashes)}
+        senders = {key: transaction.sender for key, transaction in told.items() if transaction}
+        return external_events(events, senders, self._wallets)
 
     def is_gone(self, event: Event) -> bool:
         """Say whether the event's block is positively not the chain's, on a majority of the endpoints."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.deadletters import dead_letter
@@ -14,6 +14,7 @@ from shared.domain.events import (
     TIME_LIMIT,
     Event,
     chain_event,
+    external_events,
     log_coordinates,
     number_below,
 )
@@ -21,6 +22,8 @@ from shared.errors import CorruptEvent, InvalidInput, PlumblineError, Undecodabl
 from shared.ports import Alert
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
     from shared.domain.contract import Registry
@@ -45,18 +48,28 @@ class Handled:
 class HandleChainEvent:
     """Decodes the logs of a message, appends their events or the verdicts on them, and projects those.
 
-    Projecting a batch at once spares one trigger an event its work. The triggers still come, and are what
-    it rests on: events that were there already, by a delivery that died after it stored them, are theirs.
+    A transaction that none of the platform's ``wallets`` (lower-case; none: not looked at) sent gives an
+    event of its own besides. Projecting a batch at once spares one trigger an event its work. The triggers
+    still come, and are what it rests on: events that were there already, by a delivery that died after it
+    stored them, are theirs.
     """
 
     def __init__(
-        self, registry: Registry, event_log: EventLog, projection: ProjectEvents, bus: Bus, alerts: AlertSink
+        self,
+        registry: Registry,
+        event_log: EventLog,
+        projection: ProjectEvents,
+        bus: Bus,
+        alerts: AlertSink,
+        *,
+        wallets: AbstractSet[str] = frozenset(),
     ) -> None:
         self._registry = registry
         self._event_log = event_log
         self._projection = projection
         self._bus = bus
         self._alerts = alerts
+        self._wallets = wallets
 
     def handle(self, data: bytes) -> Handled:
         """Handle one message.
@@ -83,6 +96,9 @@ class HandleChainEvent:
                 handled.ignored += 1
             else:
                 (removed if batch.kind == REMOVED or log.get("removed") else appearing).append(event)
+        senders = batch.transactions_from() if self._wallets else {}
+        appearing += external_events(appearing, senders, self._wallets)
+        removed += external_events(removed, senders, self._wallets)
         if appearing:
             handled.appended.add(
                 self._event_log.append_chain(
@@ -129,9 +145,7 @@ class HandleChainEvent:
     def _bury(self, batch: LogBatch, log: Any, error: PlumblineError, handled: Handled) -> None:
         if error.retryable:
             raise error
-        one = LogBatch(
-            batch.kind, batch.chain_id, batch.reorg_counter, [log], batch.timestamps, batch.returned
-        )
+        one = replace(batch, logs=[log])
         dead_letter(self._bus, one.as_dict(), error)
         handled.dead[error.code] += 1
 

@@ -11,7 +11,7 @@ from shared.domain.events import SAFE_INTEGER
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shared.ports import RawLog
 
@@ -74,8 +74,8 @@ class LogBatch:
         if not isinstance(returned, list) or not all(isinstance(key, str) for key in returned):
             raise InvalidInput("message field returned is not a list of block hashes")
         senders = value.get("senders", {})
-        if not isinstance(senders, dict) or not all(isinstance(each, dict) for each in senders.values()):
-            raise InvalidInput("message field senders is not an object of objects")
+        if not isinstance(senders, dict) or not all(_is_sender(each) for each in senders.values()):
+            raise InvalidInput("message field senders is not an object of objects with from and logIndex")
         return cls(
             kind=value["kind"],
             chain_id=value["chainId"],
@@ -85,3 +85,23 @@ class LogBatch:
             returned=returned,
             senders=senders,
         )
+
+    def transactions_from(self) -> dict[str, str]:
+        """Return the sender of each transaction whose first log is in this message, by its hash.
+
+        The others are told of by the message that has it: one event a transaction, and the same one
+        however its logs are cut into messages.
+        """
+        here = {(str(log.get("transactionHash")), str(log.get("logIndex"))) for log in self._readable()}
+        return {
+            key.lower(): sender["from"]
+            for key, sender in self.senders.items()
+            if (key, sender["logIndex"]) in here
+        }
+
+    def _readable(self) -> Iterator[RawLog]:
+        return (log for log in self.logs if isinstance(log, dict))
+
+
+def _is_sender(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("from", "logIndex"))

@@ -40,7 +40,8 @@ class ReconcileSettings:
     missing. ``lease_s``: how long a killed run blocks the next. ``alert_mismatches``: more mismatches
     than this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per
     run for a projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
-    read.
+    read. ``platform_wallets``: addresses, lower-case; a missed transaction of any other sender is told of
+    as external (none: that is not looked at).
     """
 
     page_size: int = 1_000
@@ -52,6 +53,7 @@ class ReconcileSettings:
     alert_mismatches: int = 5
     sweep_limit: int = 5_000
     resolve_limit: int = 100
+    platform_wallets: frozenset[str] = frozenset()
 
 
 class Reconcile:

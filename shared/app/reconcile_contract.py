@@ -57,7 +57,7 @@ class ReconcileContract:
         self._late = late
         self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
-        history = ChainHistory(chain, spec)
+        history = ChainHistory(chain, spec, settings.platform_wallets)
         self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
         self._due = DueTransfers(

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 
 from shared.domain.comparison import AHEAD, EXPLANATIONS, INCONSISTENT, LATE, MISSING, UNPROJECTED
 from shared.domain.events import (
+    CORRECTION,
     REINSTATED,
     Event,
     chain_event,
     correction_id,
     evidence_event,
+    is_external,
+    is_ours,
     log_coordinates,
 )
 from shared.domain.lifecycle import STEPS, steps_needed
 from shared.domain.state import fold, is_superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from shared.app.chain_heads import ChainHeads
     from shared.app.chain_history import ChainHistory
@@ -143,9 +146,16 @@ class Repair:
             decoded, at = spec.decode(log), log_coordinates(chain_id, log)
             if decoded is not None:
                 events.append(chain_event(spec, decoded, at, headers[at["blockHash"]].timestamp))
-        self._record(
-            self._event_log.append_chain(chain_id, events, self._heads.reorg_counter(chain_id)), done
-        )
+        told = {event["eventId"] for event in stream} | {
+            event["metadata"].get("originalEventId")
+            for event in stream
+            if event["eventType"] == CORRECTION and is_ours(event)
+        }
+        external = self._history.externals_of([event for event in events if event["eventId"] not in told])
+        # External transactions first: after a death in between, the missing step leads to them again.
+        for each in (external, events):
+            counter = self._heads.reorg_counter(chain_id)
+            self._record(self._event_log.append_chain(chain_id, each, counter), done)
         before = fold(finding.candidate.rollover_id, stream)
         verdicts = before["verdicts"] if before else {}
         # Each by its own id, and by that of the correction which joined it to this transfer.
@@ -154,6 +164,7 @@ class Repair:
         judged = {own: [key for key in both if is_superseded(verdicts, key)] for own, both in ids.items()}
         wrongly = [event for event in events if judged[event["eventId"]]]
         if wrongly:
+            wrongly += _externals(stream, verdicts, {event["data"]["blockHash"] for event in wrongly})
             counter = self._above({verdicts[key][0] for keys in judged.values() for key in keys})
             reason = "its log is on the canonical chain"
             self._record(self._event_log.judge(wrongly, counter, REINSTATED, reason), done)
@@ -215,6 +226,10 @@ class Repair:
             if event["data"].get("blockHash") and self._history.is_gone(event)
         }
         counter = self._heads.take_back(self._spec.chain_id, blocks)
+        gone = _externals(stream, verdicts, blocks, superseded=False)
+        if gone:
+            reason = "its block is no longer the chain's"
+            done.superseded += self._event_log.supersede(gone, counter, reason).stored
         for reason, events in refuted.items():
             done.superseded += self._event_log.supersede(events, counter, reason).stored
 
@@ -229,3 +244,20 @@ class Repair:
     def _record(appended: Appended, done: Repaired) -> None:
         done.created += appended.stored
         done.conflicting += appended.conflicting
+
+
+def _externals(
+    stream: Sequence[Event],
+    verdicts: Mapping[str, list[int]],
+    blocks: Container[str],
+    *,
+    superseded: bool = True,
+) -> list[Event]:
+    """Return what tells of external transactions in these blocks, superseded or not."""
+    return [
+        event
+        for event in stream
+        if is_external(event)
+        and event["data"]["blockHash"] in blocks
+        and is_superseded(verdicts, event["eventId"]) == superseded
+    ]

@@ -17,7 +17,8 @@ from shared.domain.lifecycle import STEPS
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec, DecodedLog
@@ -65,6 +66,9 @@ _UNHASHED: Final = frozenset(
 )
 """Routing (taken from the application's documents when the event is written), audit, a verdict's reason."""
 _UNHASHED_EVIDENCE: Final = _UNHASHED | {"timestamp", "seenAt"}
+_UNHASHED_EXTERNAL: Final = _UNHASHED | {"correlationId"}
+_ACTION: Final = ("contract", "logIndex", "transferHash", "actionEventId", "actionEventType")
+"""What an external transaction's event says of the log that it hangs on."""
 
 
 @lru_cache(maxsize=1024)
@@ -81,6 +85,11 @@ def event_id(chain_id: int, contract: str, block_hash: str, transaction_hash: st
 def evidence_id(chain_id: int, contract: str, transfer_hash: str, step: str, party: str) -> str:
     """Return the id of an event whose only evidence is the contract's state (no log could be had)."""
     return digest([chain_id, contract.lower(), transfer_hash.lower(), step, party.lower(), "contract_state"])
+
+
+def external_id(chain_id: int, block_hash: str, transaction_hash: str) -> str:
+    """Return the id of the event which says that a transaction came from outside the platform."""
+    return digest([chain_id, block_hash.lower(), transaction_hash.lower(), EXTERNAL])
 
 
 def verdict_id(target: str, verdict_seq: int, verdict: str) -> str:
@@ -180,6 +189,54 @@ def evidence_event(spec: ContractSpec, step: str, transfer_hash: str, party: str
     return seal(event)
 
 
+def external_event(action: Event, sender: str) -> Event:
+    """Return the event which says that the transaction of a chain event was sent by an outside wallet.
+
+    There is one a transaction. Which of its logs it hangs on stays outside the hash: a node that keeps
+    back the first of them must not make it another event. ``sender`` is the receipt's ``from``.
+    """
+    at = action["data"]
+    data = {
+        **{name: at[name] for name in ("chainId", "blockNumber", "blockHash", "transactionHash")},
+        **{name: at[name] for name in ("contract", "logIndex", "transferHash")},
+        "sender": sender.lower(),
+        "actionEventId": action["eventId"],
+        "actionEventType": action["eventType"],
+    }
+    return seal(
+        {
+            "eventId": external_id(at["chainId"], at["blockHash"], at["transactionHash"]),
+            "eventType": EXTERNAL,
+            "timestamp": action["timestamp"],
+            "data": data,
+            **_system_fields(at["transferHash"]),
+        }
+    )
+
+
+def external_events(
+    actions: Iterable[Event], senders: Mapping[str, str], wallets: AbstractSet[str]
+) -> list[Event]:
+    """Return the events of those transactions of chain events that no platform wallet sent, one each.
+
+    ``senders`` by transaction hash; a transaction without one is passed over, as nothing is known of it.
+    ``wallets``: the platform's, lower-case; none: what is outside cannot be told.
+    """
+    first: dict[str, Event] = {}
+    for action in actions if wallets else ():
+        key = action["data"]["transactionHash"]
+        if key in senders and senders[key].lower() not in wallets:
+            known = first.setdefault(key, action)
+            if action["data"]["logIndex"] < known["data"]["logIndex"]:
+                first[key] = action
+    return [external_event(action, senders[key]) for key, action in first.items()]
+
+
+def is_external(event: Mapping[str, Any]) -> bool:
+    """Say whether an event of ours, or what it corrects, tells of an external transaction."""
+    return is_ours(event) and EXTERNAL in (event["eventType"], event["data"].get("correctedEventType"))
+
+
 def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) -> Event:
     """Return the event that supersedes or reinstates ``target`` at a value of the chain's reorg counter.
 
@@ -250,7 +307,11 @@ def _system_fields(correlation: str) -> Event:
 
 def content_hash(event: Mapping[str, Any]) -> str:
     """Return the hash of what an event proves: all of it but routing, reason of a verdict, and audit."""
-    left_out = _UNHASHED_EVIDENCE if event["data"].get("evidence") else _UNHASHED
+    data = event["data"]
+    if event["eventType"] == EXTERNAL:
+        hashed = {key: value for key, value in event.items() if key not in _UNHASHED_EXTERNAL}
+        return digest({**hashed, "data": {key: data[key] for key in data if key not in _ACTION}})
+    left_out = _UNHASHED_EVIDENCE if data.get("evidence") else _UNHASHED
     return digest({key: value for key, value in event.items() if key not in left_out})
 
 
