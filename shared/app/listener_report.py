@@ -54,6 +54,7 @@ class ListenerReport:
         self._due = 0.0
         self._key = str(chain.chain_id)
         self._unread: list[tuple[int, int]] = []
+        self._read_time: int | None = None
         self._told: Document = {
             "chainId": chain.chain_id,
             "startedAt": clock.now().isoformat(),
@@ -80,9 +81,10 @@ class ListenerReport:
         self._told["head"] = {"number": head.number, "timestamp": head.timestamp}
         self._told["headSeenAt"] = self._now()
 
-    def read(self, cursor: Cursor, timestamp: int | None) -> None:
-        """Take note of how far the chain is read; ``timestamp`` is that of the last block read."""
+    def read(self, cursor: Cursor, timestamp: int | None = None) -> None:
+        """Take note of how far the chain is read; ``timestamp`` is that of the last block read, if known."""
         read = cursor.number
+        self._read_time = timestamp or self._read_time
         self._unread = [seen for seen in self._unread if seen[0] > read]
         head = self._told["head"]
         behind = None if head is None else max(0, head["number"] - read)
@@ -90,7 +92,7 @@ class ListenerReport:
         if behind and self._unread:
             number, seen = self._unread[0]
             # The oldest unread block is no older than the last one read, and no younger than the next head.
-            oldest = _iso(seen if number == read + 1 or timestamp is None else timestamp)
+            oldest = _iso(seen if number == read + 1 or self._read_time is None else self._read_time)
         self._told |= {"readThrough": read, "behind": behind, "oldestUnreadAt": oldest}
 
     def certified(self) -> None:
