@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.app.event_log import EventLog
-from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile_report import is_straight
@@ -71,7 +70,7 @@ def restart(world: World) -> None:
     """Start every process anew on what is stored; the lease of the dead one has run out."""
     world.projection = ProjectEvents(world.documents)
     world.log = EventLog(world.documents, world.clock, "handle_chain_event")
-    world.handler = HandleChainEvent(world.registry, world.log, world.projection, world.bus, world.alerts)
+    world.handler = world.new_handler()
     world.clock.advance(world.settings.lease_s + 1)
 
 

@@ -95,9 +95,16 @@ class World:
         self.alerts = Alerts()
         self.projection = ProjectEvents(self.documents)
         self.log = EventLog(self.documents, self.clock, "handle_chain_event")
-        self.handler = HandleChainEvent(self.registry, self.log, self.projection, self.bus, self.alerts)
         self.settings = settings or ReconcileSettings()
+        self.handler = self.new_handler()
         self.counter = 0
+
+    def new_handler(self) -> HandleChainEvent:
+        """Return a handler as a fresh instance of the function would have it."""
+        return HandleChainEvent(
+            self.registry, self.log, self.projection, self.bus, self.alerts,
+            wallets=self.settings.platform_wallets,
+        )  # fmt: skip
 
     @property
     def reconcile(self) -> Reconcile:

@@ -9,6 +9,7 @@ from eth_abi.abi import encode
 
 from shared.app.event_log import MAPPINGS
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
+from shared.app.publish_logs import first_senders
 from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS
@@ -94,6 +95,25 @@ def mapped_amid(directory: Path) -> Scene:
     return world, work
 
 
+def from_outside(directory: Path) -> Scene:
+    """Send logs of transactions from an outside wallet, take the last back, and leave some to be missed."""
+    world = World(directory, settings=ReconcileSettings(platform_wallets=frozenset([RECEIVER])))
+    cloud = Cloud(world)
+    world.start("a")
+    logs = [log for steps in LEVEL_3[:4] for log in world.act("a", *steps, sees=False)]
+    senders = first_senders(logs, {log["transactionHash"]: SENDER for log in logs})
+    for kind, counter, part in ((LOGS, 0, logs[:3]), (LOGS, 0, logs[2:]), (REMOVED, 1, logs[3:])):
+        cloud.messages.append(LogBatch(kind, 1, counter, part, senders=senders).encode())
+    world.chain.reorg(1)
+    world.act("a", *LEVEL_3[3], sees=False)
+
+    def work() -> None:
+        cloud.deliver()
+        _reconcile(world)
+
+    return world, work
+
+
 @pytest.mark.parametrize(
     ("scene", "least"),
     [
@@ -102,6 +122,7 @@ def mapped_amid(directory: Path) -> Scene:
         (with_a_removal, 8),
         (with_a_block_that_returns, 8),
         (mapped_amid, 6),
+        (from_outside, 20),
     ],
 )
 def test_handler_and_projector_killed_between_any_two_writes(
