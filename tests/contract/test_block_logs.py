@@ -1,0 +1,343 @@
+"""The logs of a block, proved where they can be, from endpoints that are honest, lame, or lying."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.block_logs import BlockLogs
+from shared.adapters.ethereum_shapes import read_header
+from shared.adapters.json_rpc import JsonRpcEndpoint
+from shared.adapters.json_rpc_failures import refusal
+from shared.errors import ChainUnavailable, DoubtfulAnswer, RateLimited
+from shared.local import chain_control
+from shared.local.escrow import calldata
+from tests.support.blocks import recorded
+from tests.support.chain import parties
+from tests.support.clock import FakeClock
+
+if TYPE_CHECKING:
+    from shared.domain.blocks import Header
+    from shared.local.anvil import Anvil
+    from shared.local.escrow.client import EscrowClient
+
+RECEIPTS, LOGS = "eth_getBlockReceipts", "eth_getLogs"
+BLOCKS = ("block_1", "block_40", "block_300", "types")
+TYPES = recorded("types")
+OURS = TYPES["logs"][0]["address"]
+STRANGER = "0x" + "5c" * 20
+UNKNOWN = [
+    (-32601, "the method eth_getBlockReceipts does not exist/is not available"),
+    (-32601, "Method not found"),
+    (-32600, "Unsupported method: eth_getBlockReceipts on ETH_MAINNET"),
+    (-32004, "This request is not supported by your client"),
+    (-32602, "invalid argument 0: hex string has length 64, want 16 for a block number"),
+    (-32000, "Method eth_getBlockReceipts is not allowed"),
+    (-32000, "rpc method is not whitelisted"),
+    (-32053, "eth_getBlockReceipts is not available on your plan, please upgrade"),
+    (403, "method disabled"),
+]
+
+
+class Endpoint:
+    """Answers from one recorded block, or by what a test puts in: a value, an error, or a function."""
+
+    name = "endpoint 1"
+
+    def __init__(self, block: Any, **instead: Any) -> None:
+        self.asked: list[str] = []
+        self.answers = {RECEIPTS: block["receipts"], LOGS: block["logs"], **instead}
+
+    def call(self, method: str, params: Any) -> Any:
+        """Answer as the node would."""
+        self.asked.append(method)
+        answer = self.answers[method]
+        if isinstance(answer, Exception):
+            raise answer
+        if method == LOGS:
+            assert params[0]["blockHash"]
+            answer = [log for log in answer if log["address"] in params[0]["address"]]
+        return deepcopy(answer)
+
+
+def header_of(block: Any) -> Header:
+    """Read the header of a recorded block."""
+    header = read_header(block["block"])
+    assert header is not None
+    return header
+
+
+def refused(number: int, message: str) -> ChainUnavailable:
+    """Return what the endpoint raises for this refusal."""
+    return refusal(f"endpoint 1 refused {RECEIPTS}", {"code": number, "message": message})
+
+
+def having_proved(clock: FakeClock | None = None) -> BlockLogs:
+    """Return a reader that knows that this chain's blocks can be proved."""
+    blocks = BlockLogs((clock or FakeClock()).monotonic_s)
+    assert blocks.read(Endpoint(recorded("block_40")), header_of(recorded("block_40")), [OURS]).proved
+    return blocks
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that a test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def blocks(clock: FakeClock) -> BlockLogs:
+    """Return a reader that knows nothing yet."""
+    return BlockLogs(clock.monotonic_s)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_receipts_prove_the_logs(blocks: BlockLogs, name: str) -> None:
+    """One request gives the very logs of eth_getLogs, proved, with the senders of their transactions."""
+    block = recorded(name)
+    endpoint = Endpoint(block)
+    reading = blocks.read(endpoint, header_of(block), [OURS.upper().replace("X", "x")])
+    assert reading.logs == block["logs"]
+    assert reading.proved
+    assert endpoint.asked == [RECEIPTS]
+    sent = {receipt["transactionHash"]: receipt["from"] for receipt in block["receipts"] if receipt["logs"]}
+    assert reading.senders == sent
+
+
+def test_an_excluding_bloom_proves_that_there_is_nothing(blocks: BlockLogs) -> None:
+    """Where a genuine bloom has none of our addresses, nothing is asked."""
+    for name, addresses in (("types", [STRANGER]), ("block_0", [OURS]), ("types", [])):
+        endpoint = Endpoint(recorded(name))
+        reading = blocks.read(endpoint, header_of(recorded(name)), addresses)
+        assert (reading.logs, reading.proved, endpoint.asked) == ([], True, [])
+
+
+def test_a_bloom_that_is_not_genuine_excludes_nothing(blocks: BlockLogs) -> None:
+    """The bloom of a header that could not be recomputed is not believed."""
+    header = replace(header_of(TYPES), recomputed=False, logs_bloom=bytes(256))
+    reading = blocks.read(Endpoint(TYPES), header, [OURS])
+    assert reading.logs == TYPES["logs"]
+    assert not reading.proved
+
+
+LIES = {
+    "a receipt is null": lambda receipts, i, _: receipts.__setitem__(i, None),
+    "a receipt is missing": lambda receipts, i, _: receipts.pop(i),
+    "receipts change places": lambda receipts, i, other: receipts.insert(other, receipts.pop(i)),
+    "a receipt comes twice": lambda receipts, i, _: receipts.append(receipts[i]),
+    "a receipt is of another block": lambda receipts, i, _: receipts[i].update(blockNumber="0x1"),
+    "a receipt has no logs": lambda receipts, i, _: receipts[i].update(logs=[]),
+    "a log is of another block": lambda receipts, i, _: lie(receipts, i, blockHash="0x" + "ab" * 32),
+    "a log is of another transaction": lambda receipts, i, other: lie(
+        receipts, i, transactionHash=receipts[other]["transactionHash"]
+    ),
+    "a log has another number": lambda receipts, i, _: lie(receipts, i, logIndex="0x63"),
+    "a log has another topic": lambda receipts, i, _: lie(receipts, i, topics=["0x" + "ab" * 32]),
+    "a log has other data": lambda receipts, i, _: lie(receipts, i, data="0x"),
+    "a log was removed": lambda receipts, i, _: lie(receipts, i, removed=True),
+    "a log is moved": lambda receipts, i, other: receipts[other]["logs"].append(receipts[i]["logs"].pop()),
+    "a log is added": lambda receipts, i, _: receipts[i]["logs"].append(receipts[i]["logs"][0]),
+}
+
+
+def lie(receipts: Any, i: int, **fields: Any) -> None:
+    """Put other fields into the only log of a receipt."""
+    receipts[i]["logs"][0].update(fields)
+
+
+@given(st.sampled_from(sorted(LIES)), st.integers(0, 4), st.integers(1, 4))
+def test_no_lie_is_proved(what: str, i: int, by: int) -> None:
+    """Receipts that were dropped, altered, added to or moved are refused; never are they taken as proved."""
+    receipts = deepcopy(TYPES["receipts"])
+    LIES[what](receipts, i, (i + by) % 5)
+    lying = Endpoint(TYPES, **{RECEIPTS: receipts})
+    with pytest.raises(DoubtfulAnswer):
+        having_proved().read(lying, header_of(TYPES), [OURS])
+    with pytest.raises(DoubtfulAnswer):
+        BlockLogs(FakeClock().monotonic_s).read(lying, header_of(TYPES), [OURS])
+
+
+def test_a_bloom_that_agrees_is_no_proof() -> None:
+    """Of logs that set the same bits one can be missing: root or witness tell, the bloom does not."""
+    block = recorded("block_40")
+    receipts = deepcopy(block["receipts"])
+    spare = deepcopy(receipts[3]["logs"][0])
+    twice = replace(header_of(block), receipts_root="0x" + "77" * 32)
+    lying = Endpoint(block, **{RECEIPTS: receipts, LOGS: [*block["logs"], {**spare, "logIndex": "0x28"}]})
+    fresh = BlockLogs(FakeClock().monotonic_s)
+    with pytest.raises(DoubtfulAnswer, match="differ"):
+        fresh.read(lying, twice, [OURS])
+    with pytest.raises(DoubtfulAnswer, match="root"):
+        having_proved().read(lying, twice, [OURS])
+
+
+@pytest.mark.parametrize("bloom", [None, bytes(256), b"\xff" * 256])
+def test_a_chain_whose_blocks_cannot_be_proved(blocks: BlockLogs, bloom: bytes | None) -> None:
+    """Its logs are read by hash and compared with the receipts; the grade is lower, and nobody is doubted."""
+    header = replace(header_of(TYPES), recomputed=False, logs_bloom=bloom)
+    endpoint = Endpoint(TYPES)
+    reading = blocks.read(endpoint, header, [OURS])
+    assert (reading.logs, reading.proved, endpoint.asked) == (TYPES["logs"], False, [RECEIPTS, LOGS])
+    assert len(reading.senders) == 5
+    with pytest.raises(DoubtfulAnswer, match="differ"):
+        blocks.read(Endpoint(TYPES, **{LOGS: TYPES["logs"][1:]}), header, [OURS])
+
+
+def test_blooms_count_on_a_chain_that_keeps_them(blocks: BlockLogs) -> None:
+    """Without a proof, too, logs are missing where the block's bloom is not theirs, once it ever was."""
+    header = replace(header_of(TYPES), recomputed=False)
+    assert not blocks.read(Endpoint(TYPES), header, [OURS]).proved
+    fewer = deepcopy(TYPES["receipts"])
+    fewer[2]["logs"] = []
+    logs = [log for receipt in fewer for log in receipt["logs"]]
+    with pytest.raises(DoubtfulAnswer, match="bloom"):
+        blocks.read(Endpoint(TYPES, **{RECEIPTS: fewer, LOGS: logs}), header, [OURS])
+
+
+def test_a_header_that_is_not_genuine_on_a_chain_of_proofs() -> None:
+    """Once a block was proved, a header without the hash of its fields is refused and nothing asked."""
+    blocks, endpoint = having_proved(), Endpoint(TYPES)
+    header = replace(header_of(TYPES), recomputed=False)
+    for refuse in (lambda: blocks.check(header), lambda: blocks.read(endpoint, header, [OURS])):
+        with pytest.raises(DoubtfulAnswer, match="hash of its fields"):
+            refuse()
+    assert endpoint.asked == []
+    blocks.check(header_of(TYPES))
+
+
+def test_a_chain_that_changes_its_headers(clock: FakeClock) -> None:
+    """Where nothing can be proved for five minutes the grade is lower, until a block is proved again."""
+    blocks = having_proved(clock)
+    header = replace(header_of(TYPES), recomputed=False)
+    for _ in range(3):
+        with pytest.raises(DoubtfulAnswer):
+            blocks.read(Endpoint(TYPES), header, [OURS])
+        clock.advance(100)
+    assert not blocks.read(Endpoint(TYPES), header, [OURS]).proved
+    assert not blocks.read(Endpoint(TYPES), header, [OURS]).proved
+    assert blocks.read(Endpoint(TYPES), header_of(TYPES), [OURS]).proved
+    with pytest.raises(DoubtfulAnswer):
+        blocks.read(Endpoint(TYPES), header, [OURS])
+
+
+@pytest.mark.parametrize(("number", "message"), UNKNOWN)
+def test_an_endpoint_without_receipts(blocks: BlockLogs, clock: FakeClock, number: int, message: str) -> None:
+    """Refused as unknown, the method is let be for ten minutes; the logs are asked for by hash."""
+    lame = Endpoint(TYPES, **{RECEIPTS: refused(number, message)})
+    for asked in ([RECEIPTS, LOGS], [LOGS]):
+        reading = blocks.read(lame, header_of(TYPES), [OURS])
+        assert (reading.logs, reading.proved, reading.senders) == (TYPES["logs"], False, {})
+        assert lame.asked == asked
+        lame.asked.clear()
+        clock.advance(599)
+    lame.answers[RECEIPTS] = TYPES["receipts"]
+    assert blocks.read(lame, header_of(TYPES), [OURS]).proved
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(-32000, "header not found"), (-32000, "unknown block"), (-32603, "internal error"), (0, "timeout")],
+)
+def test_other_refusals_are_failures(blocks: BlockLogs, number: int, message: str) -> None:
+    """What does not say that the method is missing is no answer, and is not remembered."""
+    endpoint = Endpoint(TYPES, **{RECEIPTS: refused(number, message)})
+    with pytest.raises(ChainUnavailable):
+        blocks.read(endpoint, header_of(TYPES), [OURS])
+    endpoint.answers[RECEIPTS] = TYPES["receipts"]
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+
+
+def test_an_endpoint_that_never_says_why(blocks: BlockLogs, clock: FakeClock) -> None:
+    """Where receipts fail three times in a row and logs do not, it does without receipts for a minute."""
+    endpoint = Endpoint(TYPES, **{RECEIPTS: ChainUnavailable("endpoint 1: HTTP 403")})
+    for _ in range(2):
+        with pytest.raises(ChainUnavailable):
+            blocks.read(endpoint, header_of(TYPES), [OURS])
+    for asked in ([RECEIPTS, LOGS], [LOGS]):
+        endpoint.asked.clear()
+        assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+        assert endpoint.asked == asked
+    clock.advance(61)
+    endpoint.answers[RECEIPTS] = TYPES["receipts"]
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+
+
+def test_an_endpoint_that_is_down(blocks: BlockLogs) -> None:
+    """Where everything fails nothing is learned of receipts: the first answer is proved again."""
+    gone = ChainUnavailable("endpoint 1 cannot be reached")
+    endpoint = Endpoint(TYPES, **{RECEIPTS: gone, LOGS: gone})
+    for _ in range(5):
+        with pytest.raises(ChainUnavailable):
+            blocks.read(endpoint, header_of(TYPES), [OURS])
+    assert blocks.read(Endpoint(TYPES), header_of(TYPES), [OURS]).proved
+
+
+def test_a_rate_limit_is_told_as_one(blocks: BlockLogs) -> None:
+    """The pause that an endpoint asks for reaches the caller, and is no failure of the method."""
+    endpoint = Endpoint(TYPES, **{RECEIPTS: RateLimited("endpoint 1: HTTP 429", 7.0)})
+    for _ in range(4):
+        with pytest.raises(RateLimited) as raised:
+            blocks.read(endpoint, header_of(TYPES), [OURS])
+        assert raised.value.retry_after_s == 7.0
+
+
+@pytest.mark.parametrize(
+    "answer", [None, {}, "0x", [None], [[]], [{}], [{**TYPES["receipts"][0], "from": None}]]
+)
+def test_answers_that_are_no_receipts(blocks: BlockLogs, answer: Any) -> None:
+    """An unknown block and nonsense make the endpoint unavailable; only nonsense makes it doubtful."""
+    with pytest.raises(ChainUnavailable) as raised:
+        blocks.read(Endpoint(TYPES, **{RECEIPTS: answer}), header_of(TYPES), [OURS])
+    assert isinstance(raised.value, DoubtfulAnswer) == (answer is not None)
+
+
+def test_logs_numbered_in_each_transaction(blocks: BlockLogs) -> None:
+    """The numbering of a chain is taken as it is, but not one that was another before."""
+    each = deepcopy(TYPES["receipts"])
+    for receipt in each:
+        receipt["logs"][0]["logIndex"] = "0x0"
+    assert blocks.read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS]).proved
+    with pytest.raises(DoubtfulAnswer, match="numbered"):
+        having_proved().read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS])
+
+
+def test_logs_of_another_block(blocks: BlockLogs) -> None:
+    """Logs by hash are of that block, or the endpoint is doubted."""
+    other = Endpoint(recorded("block_1"), **{RECEIPTS: refused(-32601, "Method not found")})
+    with pytest.raises(DoubtfulAnswer, match="another block"):
+        blocks.read(other, header_of(TYPES), [OURS])
+
+
+def test_a_real_node(shared_anvil: Anvil, shared_escrow: EscrowClient) -> None:
+    """Block by block a real node's chain is proved, and the logs are those that it gives by range."""
+    with chain_control.one_block(shared_anvil.rpc):
+        for i in range(5):
+            data = "0x" + calldata.agree_send(f"PROOF-{i}", parties(1, 1)).hex()
+            sent = {
+                "from": shared_escrow.account,
+                "to": shared_escrow.address,
+                "data": data,
+                "gas": "0x493e0",
+            }
+            shared_anvil.rpc.call("eth_sendTransaction", sent)
+    chain_control.mine(shared_anvil.rpc, 2)
+    endpoint = JsonRpcEndpoint(shared_anvil.rpc_url, timeout_s=10)
+    blocks, read = BlockLogs(FakeClock().monotonic_s), []
+    for number in range(chain_control.block_number(shared_anvil.rpc) + 1):
+        header = read_header(endpoint.call("eth_getBlockByNumber", [hex(number), False]))
+        assert header is not None
+        reading = blocks.read(endpoint, header, [shared_escrow.address])
+        assert reading.proved
+        assert set(reading.senders.values()) <= {shared_escrow.account.lower()}
+        read += reading.logs
+    whole = {"fromBlock": "0x0", "toBlock": "latest", "address": shared_escrow.address}
+    assert read == endpoint.call(LOGS, [whole])
+    assert len(read) >= 5
+    with pytest.raises(ChainUnavailable):
+        blocks.read(endpoint, replace(header_of(TYPES), hash="0x" + "ab" * 32), [OURS])
+    endpoint.close()
