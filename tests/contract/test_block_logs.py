@@ -130,6 +130,10 @@ LIES = {
     "a receipt is missing": lambda receipts, i, _: receipts.pop(i),
     "receipts change places": lambda receipts, i, other: receipts.insert(other, receipts.pop(i)),
     "a receipt comes twice": lambda receipts, i, _: receipts.append(receipts[i]),
+    "two receipts are of one transaction": lambda receipts, i, other: (
+        receipts[i].update(transactionHash=receipts[other]["transactionHash"]),
+        lie(receipts, i, transactionHash=receipts[other]["transactionHash"]),
+    ),
     "a receipt is of another block": lambda receipts, i, _: receipts[i].update(blockNumber="0x1"),
     "a receipt has no logs": lambda receipts, i, _: receipts[i].update(logs=[]),
     "a log is of another block": lambda receipts, i, _: lie(receipts, i, blockHash="0x" + "ab" * 32),
@@ -160,6 +164,15 @@ def test_no_lie_is_proved(what: str, i: int, by: int) -> None:
         having_proved().read(lying, header_of(TYPES), [OURS])
     with pytest.raises(DoubtfulAnswer):
         BlockLogs(FakeClock().monotonic_s).read(lying, header_of(TYPES), [OURS])
+
+
+def test_a_consistent_liar(blocks: BlockLogs) -> None:
+    """Logs that are missing in receipts and in eth_getLogs alike are missed by the genuine header's bloom."""
+    fewer = deepcopy(TYPES["receipts"])
+    fewer[2]["logs"] = []
+    logs = [log for receipt in fewer for log in receipt["logs"]]
+    with pytest.raises(DoubtfulAnswer, match="bloom"):
+        blocks.read(Endpoint(TYPES, **{RECEIPTS: fewer, LOGS: logs}), header_of(TYPES), [OURS])
 
 
 def test_a_bloom_that_agrees_is_no_proof() -> None:
@@ -223,6 +236,17 @@ def test_a_chain_that_changes_its_headers(clock: FakeClock) -> None:
     assert blocks.read(Endpoint(TYPES), header_of(TYPES), [OURS]).proved
     with pytest.raises(DoubtfulAnswer):
         blocks.read(Endpoint(TYPES), header, [OURS])
+
+
+def test_a_proof_in_between(clock: FakeClock) -> None:
+    """Each proof starts the five minutes anew: what fails now and then is the endpoint, not the chain."""
+    blocks = having_proved(clock)
+    header = replace(header_of(TYPES), recomputed=False)
+    for _ in range(4):
+        with pytest.raises(DoubtfulAnswer):
+            blocks.check(header)
+        clock.advance(200)
+        assert blocks.read(Endpoint(TYPES), header_of(TYPES), [OURS]).proved
 
 
 @pytest.mark.parametrize(("number", "message"), UNKNOWN)

@@ -123,7 +123,7 @@ def test_deposits_of_the_op_stack() -> None:
     [
         ("type", "0x80"), ("type", "two"), ("status", "0x2"), ("status", 1), ("cumulativeGasUsed", None),
         ("logsBloom", "0x"), ("logs", None), ("logs", [None]), ("logs", [{**LOG, "data": "0x0"}]),
-        ("logs", [{**LOG, "data": "0xa b"}]), ("logs", [{**LOG, "address": "0x"}]),
+        ("logs", [{**LOG, "data": "0xab cd"}]), ("logs", [{**LOG, "address": "0x"}]),
         ("logs", [{**LOG, "topics": [7]}]), ("logs", [{**LOG, "topics": None}]),
     ],
 )  # fmt: skip
