@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from base64 import b64encode
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from shared.ports import Change, Delivery, Document
 
 _SOURCE: Final = "//plumbline.local"
+_LOG: Final = logging.getLogger("plumbline.deliver")
+_OK: Final = range(200, 300)
 _POSTS_A_CONNECTION: Final = 100
 """Then it is made anew: which server process takes it is chance, and many chances are even."""
 
@@ -156,3 +159,15 @@ def _typed(value: Any) -> dict[str, Any]:
         if isinstance(value, kind):
             return {name: spell(value)}
     raise TypeError(f"no Firestore value: {value!r}")
+
+
+def posted(pusher: Pusher, path: str, body: bytes, headers: dict[str, str]) -> bool:
+    """Post, and say whether the answer was 2xx; why it was not is in the log."""
+    try:
+        status = pusher.post(path, body, headers)
+    except OSError as error:
+        _LOG.warning("%s gave no answer: %s", path, type(error).__name__)
+        return False
+    if status not in _OK:
+        _LOG.warning("%s answered %s; it will be delivered again", path, status)
+    return status in _OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.adapters.ethereum import EthereumChain
@@ -30,7 +31,6 @@ from tests.support.world import Alerts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from shared.local.escrow.client import EscrowClient
 
@@ -134,3 +134,19 @@ def stopwatch(label: str, count: int, unit: str) -> Iterator[list[float]]:
 def peak_mb() -> float:
     """Return the most memory that this process has had, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def peaks_mb(root: int) -> list[tuple[str, float]]:
+    """Return what each process below ``root`` does, and the most memory that it has had, in MB."""
+    parents, found = {root}, []
+    for place in sorted(Path("/proc").glob("[0-9]*"), key=lambda place: int(place.name)):
+        try:
+            fields = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
+            command = (place / "cmdline").read_text().split("\0")
+        except OSError:
+            continue  # it has just ended
+        if int(fields["PPid"]) in parents and "VmHWM" in fields:
+            parents.add(int(place.name))
+            name = next((word.rpartition(".")[2] for word in command if word.startswith("shared.")), "worker")
+            found.append((name, int(fields["VmHWM"].split()[0]) / 1024))
+    return found

@@ -1,16 +1,22 @@
-"""The laptop's Firestore trigger: every event is told of, and one that is refused holds up nobody."""
+"""The laptop's deliveries: every event is told of, one that is refused holds up nobody, messages go first."""
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.local_bus import LocalBus
 from shared.domain.events import EVENTS
-from shared.local.deliver import POSITIONS, Trigger
+from shared.domain.topics import CHAIN_LOGS, HANDLE_CHAIN_EVENT
+from shared.local.deliver import BusPush
+from shared.local.trigger import POSITIONS, Trigger
+from shared.ports import Message
 from tests.support.documents import MemoryDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from shared.local.http_push import Pusher
 
@@ -26,20 +32,20 @@ class _Function:
         self.accepted: set[str] = set()
         self.done = threading.Event()
 
-    def post(self, _path: str, body: bytes, headers: Mapping[str, str]) -> int:
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Answer as the function would."""
         if self._poison and self._poison in body:
             return 500
-        self.accepted.add(headers["ce-subject"])
+        self.accepted.add(headers["ce-subject"] if path == "/project_events" else headers["ce-id"])
         if len(self.accepted) == self._wanted:
             self.done.set()
         return 200
 
 
-def _deliver(documents: MemoryDocuments, function: Any) -> None:
+def _deliver(documents: MemoryDocuments, function: Any, is_busy: Callable[[], bool] = lambda: False) -> None:
     stop = threading.Event()
     pusher: Pusher = function
-    thread = threading.Thread(target=Trigger(documents, pusher, stop).run)
+    thread = threading.Thread(target=Trigger(documents, pusher, stop, is_busy).run)
     thread.start()
     try:
         assert function.done.wait(_WITHIN_S)
@@ -59,3 +65,65 @@ def test_an_event_that_is_always_refused_holds_up_no_later_one() -> None:
     mended = _Function(b"", 2_501)
     _deliver(documents, mended)
     assert "documents/events/poison" in mended.accepted
+
+
+class _Backlog(_Function):
+    """Is busy until the application's event was told of; notes how many were told of before that."""
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__(b"", wanted)
+        self.before: int | None = None
+
+    def is_busy(self) -> bool:
+        """Say whether messages are coming."""
+        return self.before is None
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Answer as the function would."""
+        if self.before is None and headers["ce-subject"].endswith("/theirs"):
+            self.before = len(self.accepted)
+        return super().post(path, body, headers)
+
+
+def test_while_messages_come_the_applications_event_does_not_wait_behind_plumblines() -> None:
+    """Of what the handler has projected few are told of meanwhile, and all of it afterwards."""
+    documents = MemoryDocuments()
+    for number in range(2_500):
+        documents.put(EVENTS, f"e{number}", {"eventId": f"e{number}", "audit": {"eventHash": "00"}})
+    documents.put(EVENTS, "odd", {"eventId": "odd", "audit": "odd"})
+    documents.put(EVENTS, "theirs", {"eventId": "theirs"})
+    function = _Backlog(2_502)
+    _deliver(documents, function, function.is_busy)
+    assert function.before is not None
+    assert function.before < 100
+
+
+def test_under_lasting_load_everything_is_told_of_in_the_end() -> None:
+    """Plumbline's own events come at a trickle, not never."""
+    documents = MemoryDocuments()
+    for number in range(50):
+        documents.put(EVENTS, f"e{number}", {"eventId": f"e{number}", "audit": {"eventHash": "00"}})
+    _deliver(documents, _Function(b"", 50), lambda: True)
+
+
+def test_messages_make_busy_for_a_moment(tmp_path: Path) -> None:
+    """Each is pushed and acknowledged; half a second after the last one it is quiet again."""
+    bus = LocalBus(tmp_path / "bus.sqlite")
+    bus.publish(CHAIN_LOGS, [Message(b"{}") for _ in range(9)])
+    stop, function = threading.Event(), _Function(b"", 9)
+    pusher: Any = function
+    push = BusPush(bus, pusher, stop)
+    assert not push.is_busy()
+    thread = threading.Thread(target=push.run)
+    thread.start()
+    try:
+        assert function.done.wait(_WITHIN_S)
+        assert push.is_busy()
+        until = time.monotonic() + _WITHIN_S
+        while push.is_busy() and time.monotonic() < until:
+            stop.wait(0.05)
+        assert not push.is_busy()
+    finally:
+        stop.set()
+        thread.join()
+    assert not bus.pull(HANDLE_CHAIN_EVENT, 1)
