@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.adapters.ethereum_shapes import (
-    LogFilter,
-    read_hash,
-    read_header,
-    read_hex,
-    read_logs,
-    read_transaction,
-)
-from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused
+from shared.adapters.block_logs import BlockLogs, logs_by_hash
+from shared.adapters.endpoint_rota import in_thread
+from shared.adapters.endpoints import EndpointPool
+from shared.adapters.ethereum_shapes import LogFilter, read_header, read_hex, read_transaction
+from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
+from shared.adapters.log_ranges import LogRanges
 from shared.adapters.multicall import Multicall
-from shared.errors import ChainUnavailable, RangeRefused, RateLimited
-from shared.ports import EndpointHealth, Reading
+from shared.errors import DoubtfulAnswer
+from shared.ports import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from shared.adapters.json_rpc import JsonRpcEndpoint
     from shared.domain.blocks import Header
-    from shared.ports import Call, CallResult, Document, RawLog, TransactionInfo
+    from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
-T = TypeVar("T")
 _NO_CODE: Final = ("0x", None)
 
 
 class EthereumChain:
-    """A chain behind endpoints: each read goes to the first, and to the next ones where that one fails.
+    """A chain behind endpoints: reads go to one as long as it serves, and to the next where it does not.
 
-    An endpoint of another chain is as good as none: each is asked for its chain id before it is first
-    read from. ``calls_per_request`` bounds the reads of one multicall.
+    ``calls_per_request`` bounds the reads of one multicall; ``probe_s``: how often the endpoints not read
+    from are asked for their heads; ``max_lag``: how many blocks an endpoint's head may be behind another's.
     """
 
     def __init__(
-        self, chain_id: int, endpoints: Sequence[JsonRpcEndpoint], *, calls_per_request: int = 1000
+        self,
+        chain_id: int,
+        endpoints: Sequence[JsonRpcEndpoint],
+        *,
+        calls_per_request: int = 1000,
+        probe_s: float = 15.0,
+        max_lag: int = 5,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
+        background: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         self._chain_id = chain_id
-        self._endpoints = list(endpoints)
-        self._multicalls = {
-            endpoint.name: Multicall(endpoint, calls_per_request) for endpoint in self._endpoints
-        }
-        self._proved: set[str] = set()
+        self._monotonic = monotonic
+        self._pool = EndpointPool(
+            chain_id,
+            endpoints,
+            monotonic=monotonic,
+            random=chance,
+            sleep=sleep,
+            background=background,
+            probe_s=probe_s,
+            max_lag=max_lag,
+        )
+        self._multicalls = {endpoint: Multicall(endpoint, calls_per_request) for endpoint in endpoints}
+        self._blocks = BlockLogs(monotonic)
+        self._ranges = LogRanges(self._pool)
 
     @property
     def chain_id(self) -> int:
@@ -53,22 +70,33 @@ class EthereumChain:
     @property
     def requests(self) -> int:
         """Requests made so far, every entry of a JSON-RPC batch counted."""
-        return sum(endpoint.requests for endpoint in self._endpoints)
+        return self._pool.requests
+
+    @property
+    def rotations(self) -> int:
+        """Changes from one endpoint to another so far."""
+        return self._pool.rotations
 
     def remote_chain_id(self) -> int:
-        """Ask the node for its chain id."""
-        return _first_of(self._endpoints, _chain_id_of)
+        """Ask the node for its chain id: a wrong one only where no endpoint serves the right one."""
+        try:
+            return self._pool.run(lambda it: read_hex(it.call("eth_chainId"), "chainId"))
+        except WrongChain as error:
+            return error.remote
 
     def head(self, block: str | int = "latest") -> Header:
         """Return the header at a tag or number; ChainUnavailable where the node does not have it."""
 
         def read(endpoint: JsonRpcEndpoint) -> Header:
+            started = self._monotonic()
             header = read_header(endpoint.call("eth_getBlockByNumber", [_tag(block), False]))
             if header is None or (isinstance(block, int) and header.number != block):
-                raise ChainUnavailable(f"{endpoint.name} has no block {block}")
+                raise NotThere(f"{endpoint.name} has no block {block}")
+            if block == "latest":
+                self._pool.saw_head(endpoint, header.number, self._monotonic() - started)
             return header
 
-        return self._read(read)
+        return self._pool.run(read)
 
     def headers(self, numbers: Sequence[int]) -> list[Header | None]:
         """Return the canonical headers at these heights, None where the node has none, in one batch."""
@@ -78,10 +106,10 @@ class EthereumChain:
             found = [read_header(_not_refused(answer)) for answer in endpoint.batch(calls)]
             for header, number in zip(found, numbers, strict=True):
                 if header is not None and header.number != number:
-                    raise ChainUnavailable(f"asked for block {number}, was given {header.number}")
+                    raise DoubtfulAnswer(f"asked for block {number}, was given {header.number}")
             return found
 
-        return self._read(read) if numbers else []
+        return self._pool.run(read) if numbers else []
 
     def header_by_hash(self, block_hash: str) -> Header | None:
         """Return the header with this hash, or None where the node does not know it."""
@@ -89,10 +117,10 @@ class EthereumChain:
         def read(endpoint: JsonRpcEndpoint) -> Header | None:
             header = read_header(endpoint.call("eth_getBlockByHash", [block_hash, False]))
             if header is not None and header.hash != block_hash.lower():
-                raise ChainUnavailable(f"asked for block {block_hash}, was given {header.hash}")
+                raise DoubtfulAnswer(f"asked for block {block_hash}, was given {header.hash}")
             return header
 
-        return self._read(read)
+        return self._pool.run(read)
 
     def logs(
         self, first: int, last: int, addresses: Sequence[str], topics: Sequence[Sequence[str] | None] = ()
@@ -105,43 +133,19 @@ class EthereumChain:
         wanted = LogFilter(addresses, topics)
         if wanted.matches_nothing or first > last:
             return []
-        criteria = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "address": wanted.addresses,
-            "topics": wanted.topics,
-        }
-
-        def read(endpoint: JsonRpcEndpoint) -> list[RawLog]:
-            try:
-                answer = endpoint.call("eth_getLogs", [criteria])
-            except CallRefused as error:
-                if first == last or error.number == METHOD_NOT_FOUND:
-                    raise
-                raise RangeRefused(f"blocks {first} to {last}: {error}") from error
-            return read_logs(answer, wanted, first, last)
-
-        return self._read(read)
+        return self._pool.run(lambda endpoint: self._ranges.logs(endpoint, wanted, first, last))
 
     def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
         """Return raw logs of one block by its hash; ChainUnavailable where the node does not know it."""
         wanted = LogFilter(addresses)
         if wanted.matches_nothing:
             return []
-        criteria = {"blockHash": block_hash, "address": wanted.addresses}
-
-        def read(endpoint: JsonRpcEndpoint) -> list[RawLog]:
-            answer = endpoint.call("eth_getLogs", [criteria])
-            for log in read_logs(answer, wanted, 0, 1 << 64):
-                if read_hash(log.get("blockHash"), "blockHash") != block_hash.lower():
-                    raise ChainUnavailable(f"a log of another block than {block_hash}")
-            return list(answer)
-
-        return self._read(read)
+        return self._pool.run(lambda endpoint: logs_by_hash(endpoint, block_hash, wanted))
 
     def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
-        """Return the logs of one block, asked for by its hash."""
-        return Reading(self.logs_of_block(header.hash, addresses), self._endpoints[0].name)
+        """Return the logs of one block: proved by its bloom or its receipts, else asked for by its hash."""
+        self._blocks.check(header)
+        return self._pool.run(lambda endpoint: self._blocks.read(endpoint, header, addresses))
 
     def read_range(
         self,
@@ -152,40 +156,50 @@ class EthereumChain:
         other_than: str | None = None,
         with_senders: bool = False,
     ) -> Reading:
-        """Return the logs of a range."""
-        return Reading(self.logs(first, last, addresses), self._endpoints[0].name)
+        """Return the logs of a range, not proved; RangeRefused where the endpoint takes fewer blocks."""
+        wanted = LogFilter(addresses)
+        if wanted.matches_nothing or first > last:
+            return Reading([], self._pool.current.name)
+
+        def read(endpoint: JsonRpcEndpoint) -> Reading:
+            # A witness has limits of its own, which the caller does not know.
+            ask = self._ranges.logs if other_than is None else self._ranges.logs_in_parts
+            logs = ask(endpoint, wanted, first, last)
+            senders = self._ranges.senders(endpoint, logs) if with_senders else {}
+            return Reading(logs, endpoint.name, senders=senders)
+
+        return self._pool.run(read) if other_than is None else self._pool.run_other(read, other_than)
 
     @property
     def range_limit(self) -> int | None:
-        """Most blocks in one log query, as learned."""
-        return None
+        """Most blocks that the current endpoint takes in one log query, as learned; None: none met."""
+        return self._pool.limits(self._pool.current).range.blocks
 
     def doubt(self, reason: str) -> None:
-        """Prefer other endpoints for a while."""
+        """Prefer others to the endpoint that this thread last read from, for a while."""
+        self._pool.doubt(reason)
 
     def endpoints(self) -> list[EndpointHealth]:
-        """Return how each endpoint stands."""
-        return [
-            EndpointHealth(e.name, e is self._endpoints[0], 1.0, None, e.requests, 0, None, None, None, None)
-            for e in self._endpoints
-        ]
+        """Return how each endpoint stands, in the order configured."""
+        return self._pool.health()
 
     def learned(self) -> Document:
-        """Return what was learned of the endpoints' limits."""
-        return {}
+        """Return what was learned of the endpoints' limits, to be stored."""
+        return self._pool.learned()
 
     def learn(self, document: Document) -> None:
-        """Take up what was learned before."""
+        """Take up what was learned before; endpoints that are not configured any more are left out."""
+        self._pool.learn(document)
 
     def call_many(self, calls: Sequence[Call], block_hash: str) -> list[CallResult]:
         """Read contracts at one pinned block: Multicall3, else its code by state override, else a batch."""
         if not calls:
             return []
-        return self._read(lambda endpoint: self._multicalls[endpoint.name].read(calls, block_hash))
+        return self._pool.run(lambda endpoint: self._multicalls[endpoint].read(calls, block_hash))
 
     def has_code(self, address: str, block: str | int = "latest") -> bool:
         """Say whether there is code at the address."""
-        return self._read(lambda it: it.call("eth_getCode", [address, _tag(block)]) not in _NO_CODE)
+        return self._pool.run(lambda it: it.call("eth_getCode", [address, _tag(block)]) not in _NO_CODE)
 
     def transaction(self, transaction_hash: str) -> TransactionInfo | None:
         """Return the transaction with its receipt's outcome, or None where the node does not know it."""
@@ -195,67 +209,20 @@ class EthereumChain:
         def read(endpoint: JsonRpcEndpoint) -> TransactionInfo | None:
             return read_transaction(*(_not_refused(answer) for answer in endpoint.batch(calls)))
 
-        return self._read(read)
+        return self._pool.run(read)
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""
-        votes: list[str] = []
-        failures: list[ChainUnavailable] = []
-        for endpoint in self._endpoints:
-            try:
-                self._prove(endpoint)
-                header = read_header(endpoint.call("eth_getBlockByNumber", [hex(number), False]))
-            except ChainUnavailable as error:
-                failures.append(error)
-                continue
-            votes += [header.hash] if header is not None and header.number == number else []
-        if len(failures) == len(self._endpoints):
-            raise _worst(failures)
-        return votes
+
+        def read(endpoint: JsonRpcEndpoint) -> Header | None:
+            return read_header(endpoint.call("eth_getBlockByNumber", [hex(number), False]))
+
+        headers = self._pool.each(read)
+        return [header.hash for header in headers if header is not None and header.number == number]
 
     def close(self) -> None:
         """Give back connections."""
-        for endpoint in self._endpoints:
-            endpoint.close()
-
-    def _read(self, read: Callable[[JsonRpcEndpoint], T]) -> T:
-        def proved(endpoint: JsonRpcEndpoint) -> T:
-            self._prove(endpoint)
-            return read(endpoint)
-
-        return _first_of(self._endpoints, proved)
-
-    def _prove(self, endpoint: JsonRpcEndpoint) -> None:
-        if endpoint.name in self._proved:
-            return
-        remote = _chain_id_of(endpoint)
-        if remote != self._chain_id:
-            raise ChainUnavailable(f"{endpoint.name} serves chain {remote}, not {self._chain_id}")
-        self._proved.add(endpoint.name)
-
-
-def _first_of(endpoints: Sequence[JsonRpcEndpoint], read: Callable[[JsonRpcEndpoint], T]) -> T:
-    failures: list[ChainUnavailable] = []
-    for endpoint in endpoints:
-        try:
-            return read(endpoint)
-        except RangeRefused:
-            raise  # an answer about the question: the caller asks for less, the endpoint stays the first
-        except ChainUnavailable as error:
-            failures.append(error)
-    raise _worst(failures)
-
-
-def _worst(failures: Sequence[ChainUnavailable]) -> ChainUnavailable:
-    # A rate limit says when to come again, which is more than that nobody is there.
-    for error in failures:
-        if isinstance(error, RateLimited):
-            return error
-    return failures[0] if failures else ChainUnavailable("no endpoint is configured")
-
-
-def _chain_id_of(endpoint: JsonRpcEndpoint) -> int:
-    return read_hex(endpoint.call("eth_chainId"), "chainId")
+        self._pool.close()
 
 
 def _not_refused(answer: Any) -> Any:

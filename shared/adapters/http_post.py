@@ -11,14 +11,22 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3 import exceptions as http_errors
 
+from shared.adapters.json_rpc_failures import NoAnswer
+from shared.adapters.patience import Patience
 from shared.errors import ChainUnavailable, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _READ_BYTES: Final = 1 << 20
 _KEPT_CONNECTIONS: Final = 8
 _SHORTEST_SECRET: Final = 6
+# What a node answers from memory: who waits longer for it only learns later that the node is gone.
+_LIGHT: Final = frozenset(
+    ("eth_chainId", "eth_blockNumber", "eth_getBlockByNumber", "eth_getBlockByHash", "eth_getCode")
+)
+_LIGHT_S: Final = (2.5, 5.0)
+_HEAVY_S: Final = 5.0
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.\d+){3}|::1", re.IGNORECASE)
 _ANY_URL: Final = re.compile(r"\w+://\S+")
 
@@ -26,7 +34,8 @@ _ANY_URL: Final = re.compile(r"\w+://\S+")
 class HttpPost:
     """Posts JSON to ``url``, which is called ``name`` in every message since it may hold a key.
 
-    ``timeout_s`` bounds one exchange as a whole. Proxies of the environment are used, but never for
+    ``timeout_s`` bounds one exchange as a whole; while a method is answered fast, it is waited for less long
+    (``Patience``). Proxies of the environment are used, but never for
     loopback; redirects are not followed. Safe to share between threads. Raises ConfigError for a URL
     that is not http(s).
     """
@@ -34,6 +43,7 @@ class HttpPost:
     def __init__(self, url: str, name: str, timeout_s: float) -> None:
         self._name = name
         self._timeout_s = timeout_s
+        self._patience: dict[str, Patience] = {}
         parts = _parse(url, name)
         host = str(parts.hostname)
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
@@ -48,29 +58,42 @@ class HttpPost:
     def __repr__(self) -> str:
         return f"HttpPost({self._name})"
 
-    def send(self, body: bytes, asked: str) -> tuple[int, Mapping[str, str], bytes]:
-        """Return status, headers and body of the answer; ``asked`` says in messages what was wanted.
+    def send(
+        self, body: bytes, asked: str, counted: Callable[[], None], *, again: bool = True
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and body of the answer; ``asked`` names the method that is wanted.
 
-        Raises ChainUnavailable where there is none, or not within the time. A request that fell on a
-        connection hung up meanwhile is sent once more.
+        ``counted`` is called for each request that goes out. One that fell on a kept connection hung up
+        meanwhile is sent once more, unless ``again`` forbids it. Raises NoAnswer where it was hung up or
+        timed out, ChainUnavailable for another failure.
         """
-        deadline = time.monotonic() + self._timeout_s
-        for last_try in (False, True):
+        patience = self._patience_for(asked)
+        started = time.monotonic()
+        deadline = started + patience.wait_s
+        failure: type[ChainUnavailable] = ChainUnavailable
+        while True:
+            opened = self._opened
+            counted()
             try:
-                return self._exchange(body, deadline)
-            except (http_errors.ConnectTimeoutError, http_errors.ReadTimeoutError, TimeoutError):
-                trouble = f"did not answer {asked} within {self._timeout_s:g} s"
-            except http_errors.NewConnectionError:
+                answer = self._exchange(body, deadline)
+            except http_errors.NewConnectionError:  # a kind of ConnectTimeoutError, though it took no time
                 trouble = "cannot be reached"
+            except (http_errors.ConnectTimeoutError, http_errors.ReadTimeoutError, TimeoutError):
+                failure, trouble = NoAnswer, f"did not answer {asked} within {deadline - started:.3g} s"
+                patience.timed_out()
             except http_errors.ProtocolError:
-                trouble = f"hung up on {asked}"
-                if not last_try:
+                failure, trouble = NoAnswer, f"hung up on {asked}"
+                if again and self._opened == opened:
+                    again = False
                     continue
             except (http_errors.HTTPError, OSError) as error:
                 trouble = f"failed on {asked}: {type(error).__name__}"
+            else:
+                patience.answered(time.monotonic() - started)
+                return answer
             break
         # Without the cause on purpose: urllib3's texts name the host and the path.
-        raise ChainUnavailable(f"{self._name} {trouble}") from None
+        raise failure(f"{self._name} {trouble}") from None
 
     def redacted(self, text: str) -> str:
         """Return the text without URLs, the host's name, and what in our URL may be a key."""
@@ -82,6 +105,19 @@ class HttpPost:
     def close(self) -> None:
         """Give back the connections; a later request opens new ones."""
         self._pool.clear()
+
+    @property
+    def _opened(self) -> int:
+        """How many connections were opened so far."""
+        return int(self._pool.connection_from_url(self._url).num_connections)
+
+    def _patience_for(self, asked: str) -> Patience:
+        patience = self._patience.get(asked)
+        if patience is None:
+            least_s, most_s = _LIGHT_S if asked in _LIGHT else (_HEAVY_S, self._timeout_s)
+            patience = Patience(least_s, min(most_s, self._timeout_s))
+            self._patience[asked] = patience
+        return patience
 
     def _exchange(self, body: bytes, deadline: float) -> tuple[int, Mapping[str, str], bytes]:
         response = self._pool.request(

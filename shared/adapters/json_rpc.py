@@ -7,6 +7,7 @@ imported in 0.03 s instead of 0.7 to 1.8 s, which would be most of a function's 
 
 from __future__ import annotations
 
+import hashlib
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
 
 _OK: Final = 200
 _NO_ACCESS: Final = (401, 403)
+_KEY_DIGITS: Final = 12
+_SENDS: Final = "eth_sendRawTransaction"
 
 
 class JsonRpcEndpoint:
     """A JSON-RPC endpoint, named by ``name`` wherever it is spoken of: its URL may hold a provider's key.
 
+    ``key`` is what it is stored under, the same for the same URL and telling nothing of it.
     ``timeout_s`` bounds each request as a whole, ``batch_size`` the entries of one JSON-RPC batch; where
     the endpoint takes fewer, that is found out and kept to. Safe to share between threads. Raises
     ConfigError for a URL that is not http(s).
@@ -45,6 +49,7 @@ class JsonRpcEndpoint:
         self._batch_size = batch_size
         self._requests = 0
         self._counting = Lock()
+        self.key = hashlib.sha256(url.strip().encode()).hexdigest()[:_KEY_DIGITS]
 
     def __repr__(self) -> str:
         return f"JsonRpcEndpoint({self.name})"
@@ -117,9 +122,12 @@ class JsonRpcEndpoint:
         return refusal(f"{self.name} refused {asked}", fields, pause_s)
 
     def _post(self, body: Any, asked: str, entries: int) -> tuple[Any, float | None]:
-        with self._counting:
-            self._requests += entries
-        status, headers, answer = self._http.send(orjson.dumps(body), asked)
+        def counted() -> None:
+            with self._counting:
+                self._requests += entries
+
+        # Reading twice is harmless; a transaction sent twice may be refused as known, though it was taken.
+        status, headers, answer = self._http.send(orjson.dumps(body), asked, counted, again=asked != _SENDS)
         pause_s = retry_after_s(headers)
         try:
             reply = orjson.loads(answer)

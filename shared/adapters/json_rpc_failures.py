@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 METHOD_NOT_FOUND: Final = -32601
 TOO_MANY_REQUESTS: Final = 429
 _REQUEST_FAULTS: Final = (400, 405, 413, 414)
-_RATE_CODES: Final = (TOO_MANY_REQUESTS, -32005, -32007, -32012)
+_GATEWAY_TIMEOUTS: Final = (408, 504, 522, 524)
+_LIMIT_EXCEEDED: Final = -32005  # EIP-1474: a limit, of rate or of size
+_RATE_CODES: Final = (TOO_MANY_REQUESTS, _LIMIT_EXCEEDED, -32007, -32012)
 
 # Asked before the rate: Infura gives -32005 for both too many requests and too many results.
 _SIZE_TEXT: Final = re.compile(
-    r"\brange\b|returned more than|response size|max results|too many (?:logs|results)|query timeout",
+    r"\branges?\b|returned more than|response (?:size|too large)|max results|too many (?:logs|results|blocks)"
+    r"|exceeds limit of|query timeout|timed? ?out|\bblocks\b",
     re.IGNORECASE,
 )
 _RATE_TEXT: Final = re.compile(
-    r"rate.?limit|too many requests|(?:requests?|units) per second|request limit|request count"
-    r"|limited to [\d,]+ ?/ ?s|quota",
+    r"rate.?limit|request rate|too many requests|(?:requests?|units) per second|requests? limit|request count"
+    r"|limited to [\d,]+ ?/ ?s|quota|\brps\b|throttl|capacity",
     re.IGNORECASE,
 )
 _PAUSE_TEXT: Final = re.compile(r"(?:retry|try again) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
@@ -34,12 +37,36 @@ _HALTED_TEXT: Final = re.compile(
 
 
 class CallRefused(ChainUnavailable):
-    """The endpoint is there and refuses this request; ``number`` is its code, ``data`` what came with it."""
+    """The endpoint is there and refuses this request; ``number`` is its code, ``data`` what came with it.
 
-    def __init__(self, message: str, number: int, data: Any = None) -> None:
+    ``said`` is its wording in full, which may be long: for reading, not for showing.
+    """
+
+    def __init__(self, message: str, number: int, data: Any = None, said: str = "") -> None:
         super().__init__(message)
         self.number = number
         self.data = data
+        self.said = said
+
+
+class NoAnswer(ChainUnavailable):
+    """The endpoint took the request and gave no answer: it hung up, or its time was over."""
+
+
+class NotThere(ChainUnavailable):
+    """The endpoint has not got what was asked for; another one may."""
+
+
+class WrongChain(ChainUnavailable):
+    """The endpoint serves another chain, ``remote``."""
+
+    def __init__(self, name: str, remote: int, expected: int) -> None:
+        super().__init__(f"{name} serves chain {remote}, not {expected}")
+        self.remote = remote
+
+
+class LimitMet(RateLimited):
+    """The endpoint says that a limit was met, and not whether it is one of rate or of size."""
 
 
 def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -> CallRefused | RateLimited:
@@ -49,9 +76,13 @@ def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -
     data = fields.get("data")
     text = f"{fields.get('message')} {data if isinstance(data, dict) else ''}"
     message = f"{who}: error {number}: {str(fields.get('message'))[:200]}"
-    if not _SIZE_TEXT.search(text) and (number in _RATE_CODES or _RATE_TEXT.search(text)):
-        return RateLimited(message, pause_s if pause_s is not None else _pause_in(text, data))
-    return CallRefused(message, number, data)
+    of_size, of_rate = _SIZE_TEXT.search(text), _RATE_TEXT.search(text)
+    if of_size or not (of_rate or number in _RATE_CODES):
+        return CallRefused(message, number, data, text)
+    pause_s = pause_s if pause_s is not None else _pause_in(text, data)
+    if of_rate or number != _LIMIT_EXCEEDED:
+        return RateLimited(message, pause_s)
+    return LimitMet(message, pause_s)
 
 
 def http_failure(who: str, status: int, pause_s: float | None) -> ChainUnavailable:
@@ -60,6 +91,8 @@ def http_failure(who: str, status: int, pause_s: float | None) -> ChainUnavailab
         return RateLimited(f"{who}: HTTP 429, too many requests", pause_s)
     if status in _REQUEST_FAULTS:
         return CallRefused(f"{who}: HTTP {status}", status)
+    if status in _GATEWAY_TIMEOUTS:
+        return NoAnswer(f"{who}: HTTP {status}, a time-out behind it")
     return ChainUnavailable(f"{who}: HTTP {status}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.support.chain_worlds import (
     NOBODY,
     TRANSFER_AGREED,
     UNKNOWN_HASH,
+    AnvilBehindTwo,
     AnvilWorld,
     FakeWorld,
     World,
@@ -29,13 +31,14 @@ if TYPE_CHECKING:
 _numbers = count()
 
 
-@pytest.fixture(params=["fake", "anvil"])
+@pytest.fixture(params=["fake", "anvil", "anvil behind two"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """Give each implementation its turn."""
     if request.param == "fake":
         yield FakeWorld()
         return
-    real = AnvilWorld(request.getfixturevalue("shared_anvil"), request.getfixturevalue("shared_escrow"))
+    kind = AnvilWorld if request.param == "anvil" else AnvilBehindTwo
+    real = kind(request.getfixturevalue("shared_anvil"), request.getfixturevalue("shared_escrow"))
     yield real
     real.close()
 
@@ -185,6 +188,49 @@ def test_logs_of_an_unknown_block(world: World) -> None:
     """An unknown block hash is no empty block."""
     with pytest.raises(ChainUnavailable):
         world.chain.logs_of_block(UNKNOWN_HASH, [world.contract])
+
+
+def test_a_block_is_read_whole(world: World) -> None:
+    """A block's logs are proved, with their senders; an unknown block has none to give."""
+    world.agree(new_transfer())
+    head = world.chain.head()
+    reading = world.chain.read_block(head, [world.contract])
+    assert reading.proved
+    assert reading.logs == world.chain.logs_of_block(head.hash, [world.contract])
+    assert list(reading.senders) == [log["transactionHash"] for log in reading.logs]
+    with pytest.raises(ChainUnavailable):
+        world.chain.read_block(replace(head, hash=UNKNOWN_HASH), [world.contract])
+
+
+def test_a_range_is_read_with_its_senders(world: World) -> None:
+    """A range gives the same logs to a witness, and tells who sent their transactions if asked."""
+    first = world.chain.head().number + 1
+    sent = [world.agree(new_transfer()) for _ in range(3)]
+    reading = world.chain.read_range(first, first + 2, [world.contract], with_senders=True)
+    senders = {name: world.chain.transaction(name) for name in sent}
+    assert reading.senders == {name: found.sender for name, found in senders.items() if found}
+    assert set(reading.senders) == set(sent)
+    again = world.chain.read_range(first, first + 2, [world.contract], other_than=reading.endpoint)
+    assert again.logs == reading.logs
+    assert again.senders == {}
+    assert not reading.proved
+
+
+def test_endpoints_say_how_they_stand(world: World) -> None:
+    """One endpoint is current, knows the head, and is not in trouble."""
+    head = world.chain.head()
+    [current] = [each for each in world.chain.endpoints() if each.current]
+    assert current.head == head.number
+    assert current.trouble is None
+    assert 0.5 < current.score <= 1.0
+    assert world.chain.range_limit is None
+
+
+def test_limits_learned_are_taken_up(world: World) -> None:
+    """What was learned can be handed back, and a stranger's document is no harm."""
+    world.chain.learn({"no such endpoint": {"rangeBlocks": 5}, "another": None})
+    world.chain.learn(world.chain.learned())
+    assert world.chain.range_limit is None
 
 
 def test_call_many_at_an_old_block(world: World) -> None:

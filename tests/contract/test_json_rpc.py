@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import traceback
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import orjson
 import pytest
 
 from shared.adapters.json_rpc import JsonRpcEndpoint
-from shared.adapters.json_rpc_failures import CallRefused, revert_data
+from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, revert_data
 from shared.errors import ChainUnavailable, ConfigError, RangeRefused, RateLimited
 from tests.support.rpc_server import Answer, RpcServer, chain_at, error, result, serving
 
@@ -144,16 +145,44 @@ def test_connections_are_kept() -> None:
 
 
 def test_a_connection_hung_up_under_a_request() -> None:
-    """A request whose connection was closed under it is sent once more, and not for ever."""
-    with RpcServer(lambda _: Answer(hang_up=True)) as server:
+    """A request whose kept connection was closed under it is sent and counted once more, and not for ever."""
+    with RpcServer(lambda request: result(request, "0x1")) as server:
         endpoint = JsonRpcEndpoint(server.url)
-        with pytest.raises(ChainUnavailable, match="hung up"):
-            endpoint.call("eth_blockNumber")
-        assert len(server.seen) == 2
+        assert endpoint.call("eth_blockNumber") == "0x1"
         server.answer = lambda request: (
-            result(request, "0x1") if len(server.seen) > 3 else Answer(hang_up=True)
+            result(request, "0x1") if len(server.seen) == 3 else Answer(hang_up=True)
         )
         assert endpoint.call("eth_blockNumber") == "0x1"
+        assert endpoint.requests == len(server.seen) == 3
+        with pytest.raises(NoAnswer, match="hung up"):
+            endpoint.call("eth_blockNumber")
+        assert endpoint.requests == len(server.seen) == 5
+
+
+def test_a_new_connection_hung_up_under_a_request() -> None:
+    """Whoever hangs up on a new connection would do so again: the request is not repeated."""
+    with RpcServer(lambda _: Answer(hang_up=True)) as server:
+        with pytest.raises(NoAnswer, match="hung up"):
+            JsonRpcEndpoint(server.url).call("eth_blockNumber")
+        assert len(server.seen) == 1
+
+
+def test_a_transaction_is_not_sent_twice() -> None:
+    """A hang-up on a transaction is told: it may have been taken, and would be refused as known."""
+    with RpcServer(lambda request: result(request, "0x1")) as server:
+        endpoint = JsonRpcEndpoint(server.url)
+        endpoint.call("eth_blockNumber")
+        server.answer = lambda _: Answer(hang_up=True)
+        with pytest.raises(NoAnswer):
+            endpoint.call("eth_sendRawTransaction", ["0x00"])
+        assert [request["method"] for request in server.seen] == ["eth_blockNumber", "eth_sendRawTransaction"]
+
+
+def test_the_key_of_an_endpoint_tells_nothing() -> None:
+    """The key is the same for the same URL, another for another, and holds no part of it."""
+    one, same, other = (JsonRpcEndpoint(f"https://node.example/{path}") for path in ("aaa", "aaa", "bbb"))
+    assert one.key == same.key != other.key
+    assert re.fullmatch("[0-9a-f]{12}", one.key)
 
 
 def test_compressed_answers_are_read() -> None:

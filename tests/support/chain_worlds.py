@@ -146,7 +146,17 @@ class AnvilWorld:
         for chain in self._opened:
             chain.close()
 
-    def _open(self, chain_id: int, url: str) -> Chain:
-        chain = EthereumChain(chain_id, [JsonRpcEndpoint(url, timeout_s=10)])
+    def _open(self, chain_id: int, *urls: str) -> Chain:
+        endpoints = [
+            JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=10) for at, url in enumerate(urls, start=1)
+        ]
+        chain = EthereumChain(chain_id, endpoints)
         self._opened.append(chain)
         return chain
+
+
+class AnvilBehindTwo(AnvilWorld):
+    """On a real node behind two endpoints, the first of which is gone."""
+
+    def _open(self, chain_id: int, *urls: str) -> Chain:
+        return super()._open(chain_id, "http://127.0.0.1:1", *urls)

@@ -1,0 +1,104 @@
+"""Logs of a range of blocks, within what the endpoint allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.adapters.ethereum_shapes import read_logs
+from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, LimitMet, NoAnswer, NotThere
+from shared.errors import ChainUnavailable, RangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.adapters.endpoints import EndpointPool
+    from shared.adapters.ethereum_shapes import LogFilter
+    from shared.adapters.json_rpc import JsonRpcEndpoint
+    from shared.ports import RawLog
+
+_MOST_PARTS: Final = 64
+
+
+class LogRanges:
+    """Asks endpoints for logs of ranges, and tells the pool's limits what they take and what they refuse."""
+
+    def __init__(self, pool: EndpointPool) -> None:
+        self._pool = pool
+
+    def logs(self, endpoint: JsonRpcEndpoint, wanted: LogFilter, first: int, last: int) -> list[RawLog]:
+        """Return the logs as the node gives them.
+
+        Raises RangeRefused where it takes fewer blocks: by what it answers, or is known to take. One block
+        that is refused is CallRefused: there is nothing less to ask for.
+        """
+        limit = self._pool.limits(endpoint).range
+        asked = last - first + 1
+        if limit.blocks is not None and asked > limit.blocks:
+            raise RangeRefused(
+                f"blocks {first} to {last}: {endpoint.name} takes {limit.blocks} at once, as learned"
+            )
+        criteria = {
+            "fromBlock": hex(first),
+            "toBlock": hex(last),
+            "address": wanted.addresses,
+            "topics": wanted.topics,
+        }
+        try:
+            answer = endpoint.call("eth_getLogs", [criteria])
+        except NoAnswer:
+            limit.unanswered(asked)
+            raise
+        except (CallRefused, LimitMet) as error:
+            unknown = isinstance(error, CallRefused) and error.number == METHOD_NOT_FOUND
+            if asked == 1 or unknown or not limit.refused(asked, _said(error)):
+                raise
+            raise RangeRefused(f"blocks {first} to {last}: {error}") from error
+        limit.served(asked)
+        return read_logs(answer, wanted, first, last)
+
+    def logs_in_parts(
+        self, endpoint: JsonRpcEndpoint, wanted: LogFilter, first: int, last: int
+    ) -> list[RawLog]:
+        """Return the logs, asked for in as many parts as the endpoint's limit needs, if not too many.
+
+        Raises RangeRefused for those, and for one block that is refused.
+        """
+        limit = self._pool.limits(endpoint).range
+        logs: list[RawLog] = []
+        at = first
+        while at <= last:
+            width = last - at + 1 if limit.blocks is None else min(limit.blocks, last - at + 1)
+            if width * _MOST_PARTS < last - first + 1:
+                raise RangeRefused(f"blocks {first} to {last}: {endpoint.name} takes {width} at once")
+            try:
+                logs += self.logs(endpoint, wanted, at, at + width - 1)
+            except RangeRefused:
+                continue  # the limit is lower now
+            at += width
+        return logs
+
+    def senders(self, endpoint: JsonRpcEndpoint, logs: Sequence[RawLog]) -> dict[str, str]:
+        """Return the sender of each of the logs' transactions, by its hash."""
+        hashes = sorted({str(log["transactionHash"]).lower() for log in logs})
+        answers = endpoint.batch([("eth_getTransactionByHash", [each]) for each in hashes])
+        senders = {}
+        for transaction_hash, answer in zip(hashes, answers, strict=True):
+            if isinstance(answer, CallRefused):
+                raise answer
+            if answer is None:
+                raise NotThere(f"{endpoint.name} has a log of transaction {transaction_hash}, and not itself")
+            senders[transaction_hash] = _sender_of(answer, transaction_hash)
+        return senders
+
+
+def _said(error: CallRefused | LimitMet) -> str:
+    return (error.said if isinstance(error, CallRefused) else "") or str(error)
+
+
+def _sender_of(transaction: Any, transaction_hash: str) -> str:
+    try:
+        if transaction["hash"].lower() == transaction_hash and int(transaction["from"], 16) >= 0:
+            return str(transaction["from"]).lower()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ChainUnavailable(f"transaction {transaction_hash} is not whole: {error!r}") from error
+    raise ChainUnavailable(f"asked for transaction {transaction_hash}, was given another one")

@@ -1,0 +1,87 @@
+"""How many requests a second an endpoint takes, learned from what it refuses."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MEASURED_S: Final = 5
+_LEAST: Final = 2.0  # requests a second; slower than this a pause that is asked for does better
+_CUT_EVERY_S: Final = 5.0
+_LONGEST_WAIT_S: Final = 2.0
+# The curve of CUBIC (RFC 9438): back near the rate that was refused within a minute, carefully past it, and
+# then faster and faster, until there is no limit any more.
+_SLOPE_S: Final = 60.0
+_HALF_AT: Final = 0.5 ** (1 / 3)
+_FREE_AT: Final = 4.0
+
+
+class RequestRate:
+    """The pace of requests to one endpoint: ``per_s``, None where no limit was met.
+
+    A refusal halves the rate measured over the last seconds; then it rises again.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self.per_s: float | None = None
+        self._met = 0.0
+        self._cut_at = 0.0
+        self._free_at = 0.0
+        self._answered = True
+        self._seconds: deque[list[int]] = deque(maxlen=_MEASURED_S + 1)
+
+    def wait_s(self, now: float) -> float:
+        """Return the seconds to wait before the next request."""
+        if self.per_s is None:
+            return 0.0
+        self._rise(now)
+        return min(max(0.0, self._free_at - now), _LONGEST_WAIT_S)
+
+    def spent(self, requests: int, now: float, *, answered: bool) -> None:
+        """Count requests made, and whether they were ``answered``."""
+        second = int(now)
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1][1] += requests
+        else:
+            self._seconds.append([second, requests])
+        if answered:
+            self._answered = True
+        if self.per_s is not None:
+            self._free_at = max(self._free_at, now) + requests / self.per_s
+
+    def refused(self) -> None:
+        """Take note that the endpoint refused for the number of requests."""
+        now = self._monotonic()
+        if self.per_s is not None and (now - self._cut_at < _CUT_EVERY_S or not self._answered):
+            return  # one refusal, told to several requests
+        self._met = max(self._measured(now), 2 * _LEAST)
+        self.per_s = self._met / 2
+        self._cut_at = now
+        self._answered = False
+
+    def learn(self, per_s: Any) -> None:
+        """Take up a rate learned before; what is no rate is left out."""
+        if (
+            isinstance(per_s, int | float)
+            and not isinstance(per_s, bool)
+            and self.per_s is None
+            and per_s > 0
+        ):
+            self.per_s = max(float(per_s), _LEAST)
+            self._met = 2 * self.per_s
+            self._cut_at = self._monotonic()
+
+    def _measured(self, now: float) -> float:
+        since = [second for second in self._seconds if second[0] > now - _MEASURED_S - 1]
+        if not since:
+            return 0.0
+        return sum(count for _, count in since) / max(1.0, now - since[0][0])
+
+    def _rise(self, now: float) -> None:
+        past = (now - self._cut_at) / _SLOPE_S - _HALF_AT
+        rate = self._met * (1 + past**3)
+        self.per_s = rate if rate < _FREE_AT * self._met else None
