@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.ethereum_shapes import read_hash, read_hex
-from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused
+from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, NotThere
 from shared.errors import ChainUnavailable, DoubtfulAnswer, RateLimited
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class BlockReceipts:
 def read_receipts(answer: Any, header: Header) -> list[Mapping[str, Any]]:
     """Return the receipts as they are, after proof that each is of this block, and its logs of it.
 
-    Raises ChainUnavailable where the node does not know the block, DoubtfulAnswer where a receipt is
+    Raises NotThere where the node does not know the block, DoubtfulAnswer where a receipt is
     missing, out of order, of another block, or at odds with its logs.
     """
     if answer is None:
-        raise ChainUnavailable(f"the node does not know block {header.hash}")
+        raise NotThere(f"the node does not know block {header.hash}")
     if not isinstance(answer, list):
         raise DoubtfulAnswer("the answer is not a list of receipts")
     seen = set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.adapters.block_logs import BlockLogs
 from shared.adapters.ethereum_shapes import read_header
 from shared.adapters.json_rpc import JsonRpcEndpoint
-from shared.adapters.json_rpc_failures import refusal
+from shared.adapters.json_rpc_failures import NotThere, refusal
 from shared.errors import ChainUnavailable, DoubtfulAnswer, RateLimited
 from shared.local import chain_control
 from shared.local.escrow import calldata
@@ -317,7 +317,7 @@ def test_answers_that_are_no_receipts(blocks: BlockLogs, answer: Any) -> None:
     """An unknown block and nonsense make the endpoint unavailable; only nonsense makes it doubtful."""
     with pytest.raises(ChainUnavailable) as raised:
         blocks.read(Endpoint(TYPES, **{RECEIPTS: answer}), header_of(TYPES), [OURS])
-    assert isinstance(raised.value, DoubtfulAnswer) == (answer is not None)
+    assert isinstance(raised.value, NotThere if answer is None else DoubtfulAnswer)
 
 
 def test_logs_numbered_in_each_transaction(blocks: BlockLogs) -> None:
