@@ -22,6 +22,7 @@ _QUIET_S: Final = 120.0  # without a failure for so long it starts anew with the
 _LONGEST_PAUSE_S: Final = 120.0
 _SOONEST_SUSPECT_S: Final = 2.0
 _STEADY: Final = 0.1
+_LAG_HALVES: Final = 4  # times the lag that is allowed
 
 
 class Standing:
@@ -115,7 +116,7 @@ class Standing:
         score = _UNKNOWN if self.latency_s is None else 1 / (1 + self.latency_s)
         score *= 1 - self.error_share
         if self.lag:
-            score /= 1 + (self.lag - 1) / max_lag
+            score /= 1 + self.lag / (_LAG_HALVES * max_lag)
         return score if self.usable(now) else score * _AVOIDED
 
     def health(self, now: float, max_lag: int, *, current: bool) -> EndpointHealth:
