@@ -29,7 +29,9 @@ _RATE_TEXT: Final = re.compile(
     r"|limited to [\d,]+ ?/ ?s|quota|\brps\b|throttl|capacity",
     re.IGNORECASE,
 )
-_PAUSE_TEXT: Final = re.compile(r"(?:retry|try again) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
+_PAUSE_TEXT: Final = re.compile(
+    r"(?:retry|try again|reset) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE
+)
 _HALTED_TEXT: Final = re.compile(
     r"revert|invalid ?\w*opcode|out ?of ?gas|stack ?(?:under|over)flow|invalid ?jump|vm execution error",
     re.IGNORECASE,
