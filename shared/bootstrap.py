@@ -14,11 +14,16 @@ from shared.config import Settings
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
+    from shared.adapters.health_server import HealthServer
     from shared.adapters.prometheus import PrometheusMetrics
+    from shared.adapters.websocket_heads import WebsocketHeads
     from shared.app.deadletters import DeadLetters
+    from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
-    from shared.app.follow_chain import FollowChain
+    from shared.app.follow_settings import FollowSettings
     from shared.app.handle_chain_event import HandleChainEvent
+    from shared.app.listener_health import ListenerHealth
+    from shared.app.listeners import Listeners
     from shared.app.observe import Observe
     from shared.app.project_events import ProjectEvents
     from shared.app.reconcile import Reconcile
@@ -72,19 +77,25 @@ class Plumbline:
     def chain(self, chain_id: int) -> Chain:
         """Return the chain; ConfigError where no endpoint is configured for it."""
         if chain_id not in self._chains:
-            from shared.adapters.ethereum import EthereumChain
-            from shared.adapters.json_rpc import JsonRpcEndpoint
-
-            urls = self.settings.rpc_urls.get(chain_id)
-            if not urls:
-                raise ConfigError(f"PLUMBLINE_RPC_{chain_id} is not set: no endpoint for chain {chain_id}")
-            timeout_s = self.settings.number("request_timeout_s")
-            endpoints = [
-                JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=timeout_s)
-                for at, url in enumerate(urls, start=1)
-            ]
-            self._chains[chain_id] = EthereumChain(chain_id, endpoints)
+            self._chains[chain_id] = self._chain(chain_id, self.settings.number("request_timeout_s"))
         return self._chains[chain_id]
+
+    def listener_chain(self, chain_id: int) -> Chain:
+        """Return the chain as a listener reads it: by small requests, which are soon given up."""
+        return self._chain(chain_id, self.settings.number("listener_timeout_s"))
+
+    def _chain(self, chain_id: int, timeout_s: float) -> Chain:
+        from shared.adapters.ethereum import EthereumChain
+        from shared.adapters.json_rpc import JsonRpcEndpoint
+
+        urls = self.settings.rpc_urls.get(chain_id)
+        if not urls:
+            raise ConfigError(f"PLUMBLINE_RPC_{chain_id} is not set: no endpoint for chain {chain_id}")
+        endpoints = [
+            JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=timeout_s)
+            for at, url in enumerate(urls, start=1)
+        ]
+        return EthereumChain(chain_id, endpoints, probe_s=self.settings.number("probe_s"))
 
     @cached_property
     def metrics(self) -> PrometheusMetrics:
@@ -157,34 +168,94 @@ class Plumbline:
         )  # fmt: skip
 
     @cached_property
+    def listener_health(self) -> ListenerHealth:
+        """Whether the listeners keep up."""
+        from shared.app.listener_health import ListenerHealth, ListenerObjectives
+
+        settings = self.settings
+        objectives = ListenerObjectives(
+            blocks_behind=settings.whole("blocks_behind"),
+            lag_s=settings.number("lag_s"),
+            head_within_s=settings.number("head_within_s"),
+            report_within_s=settings.number("report_within_s"),
+        )
+        return ListenerHealth(self.documents, self.registry.chains, self.clock, objectives)
+
+    @cached_property
     def observe(self) -> Observe:
         """The reading side."""
-        from shared.app.observe import Objectives, Observe
+        from shared.app.observe import Observe
 
-        objectives = Objectives(
-            self.settings.whole("blocks_behind"), self.settings.number("reconciled_within_s")
-        )
-        return Observe(self.documents, self.registry, self.chains, self.dead_letters, self.clock, objectives)
+        return Observe(
+            self.documents, self.listener_health, self.dead_letters, self.clock,
+            reconciled_within_s=self.settings.number("reconciled_within_s"),
+        )  # fmt: skip
 
-    def follow_chain(self, chain_id: int) -> FollowChain:
-        """Return the use case behind ``functions/listen_chain``, for one chain."""
-        from shared.app.follow_chain import FollowChain, FollowSettings
+    @cached_property
+    def listeners(self) -> Listeners:
+        """The listeners of ``functions/listen_chain``, one for each chain; ConfigError for a bad setting."""
+        from shared.app.listeners import Listeners
+
+        chains = {chain_id: self.listener_chain(chain_id) for chain_id in self.registry.chains}
+        return Listeners(list(chains), lambda chain_id, bell: self._follow(chains[chain_id], bell))
+
+    def health_server(self, listeners: Listeners) -> HealthServer:
+        """Return the server of the listeners' health; ConfigError where its port cannot be had."""
+        from shared.adapters.health_server import HealthAnswers, HealthServer
+
+        answers = HealthAnswers(listeners.dead, self.listener_health.read, self.metrics.exposition)
+        # Cloud Run says by PORT where it looks.
+        port = int(os.environ.get("PORT") or self.settings.whole("health_port"))
+        try:
+            return HealthServer(port, answers)
+        except OSError as error:
+            raise ConfigError(f"PLUMBLINE_HEALTH_PORT {port} cannot be used: {error.strerror}") from error
+
+    def _follow(self, chain: Chain, doorbell: Doorbell) -> None:
+        from shared.app.follow_chain import FollowChain
+
+        socket = self._heads(chain.chain_id, doorbell)
+        follow = FollowChain(
+            chain, self.documents, self.bus, self.registry, self.clock, self._follow_settings(),
+            metrics=self.metrics, socket=(lambda: socket.connected) if socket else None,
+        )  # fmt: skip
+        try:
+            follow.run(doorbell)
+        finally:
+            if socket:
+                socket.close()
+
+    def _heads(self, chain_id: int, doorbell: Doorbell) -> WebsocketHeads | None:
+        url = self.settings.ws_urls.get(chain_id)
+        if url is None:
+            return None
+        from shared.adapters.websocket_heads import WebsocketHeads
+
+        silent_s = self.settings.number("socket_silent_s")
+        heads = WebsocketHeads(url, f"socket of chain {chain_id}", doorbell.ring, silent_s=silent_s)
+        heads.start()
+        return heads
+
+    def _follow_settings(self) -> FollowSettings:
+        from shared.app.follow_settings import FollowSettings
 
         settings = self.settings
         start = settings.whole("start_block")
-        return FollowChain(
-            self.chain(chain_id), self.documents, self.bus, self.registry, self.clock,
-            FollowSettings(
-                start_block=start if start >= 0 else None,
-                poll_s=settings.number("poll_s"),
-                max_range=settings.whole("max_range"),
-                window=settings.whole("window"),
-                publish_batch=settings.whole("publish_batch"),
-                lease_s=settings.number("listener_lease_s"),
-                with_senders=bool(settings.platform_wallets),
-            ),
-            metrics=self.metrics,
-        )  # fmt: skip
+        return FollowSettings(
+            start_block=start if start >= 0 else None,
+            poll_s=settings.number("poll_s"),
+            tags_s=settings.number("tags_s"),
+            max_range=settings.whole("max_range"),
+            max_logs=settings.whole("max_logs"),
+            window=settings.whole("window"),
+            publish_batch=settings.whole("publish_batch"),
+            lease_s=settings.number("listener_lease_s"),
+            max_backoff_s=settings.number("max_backoff_s"),
+            second_reading_s=settings.number("second_reading_s"),
+            prove_blocks=settings.whole("prove_blocks"),
+            report_s=settings.number("report_s"),
+            with_senders=bool(settings.platform_wallets),
+        )
 
 
 @cache

@@ -67,10 +67,10 @@ def _parts(context: typer.Context) -> Plumbline:
 @app.command()
 def local(
     rpc_url: Annotated[
-        str | None, typer.Option(help="Node to follow; without it an anvil is started.")
+        str | None, typer.Option(help="Nodes to follow, comma-separated; without it an anvil is started.")
     ] = None,
     ws_url: Annotated[
-        str | None, typer.Option(help="Its websocket; not used yet, the listener polls.")
+        str | None, typer.Option(help="A websocket that announces heads; without it the listener polls.")
     ] = None,
     contract: Annotated[Path | None, typer.Option(help="Registry file of the contract to follow.")] = None,
     start_block: Annotated[int | None, typer.Option(min=0, help="First block to read.")] = None,
@@ -81,11 +81,9 @@ def local(
     home: Home = HOME,
 ) -> None:
     """Run the whole cloud on this machine; prints one line of JSON when it is ready."""
-    if ws_url:
-        typer.echo("plumbline local: --ws-url is not used yet, the listener polls", err=True)
     options = LocalOptions(
-        home=home, rpc_url=rpc_url, contract=contract, start_block=start_block, store=store, port=port,
-        reconcile_every_s=reconcile_every, block_time_s=block_time,
+        home=home, rpc_url=rpc_url, ws_url=ws_url, contract=contract, start_block=start_block, store=store,
+        port=port, reconcile_every_s=reconcile_every, block_time_s=block_time,
     )  # fmt: skip
     raise typer.Exit(run_local(options))
 

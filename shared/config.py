@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "PLUMBLINE_"
 _RPC: Final = re.compile(r"PLUMBLINE_RPC_([1-9][0-9]*)")
+_WS: Final = re.compile(r"PLUMBLINE_WS_([1-9][0-9]*)")
 _WALLETS: Final = "PLUMBLINE_PLATFORM_WALLETS"
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 
@@ -42,12 +43,42 @@ NUMBERS: Final = {
     "start_block": Number(
         "PLUMBLINE_START_BLOCK", -1, -1, "first block to read; -1: the contracts' deployment block"
     ),
-    "poll_s": Number("PLUMBLINE_POLL_S", 1.0, 0.05, "seconds between two looks at an unchanged head"),
+    "poll_s": Number("PLUMBLINE_POLL_S", 0.5, 0.05, "seconds between two looks at an unchanged head"),
+    "tags_s": Number("PLUMBLINE_TAGS_S", 5.0, 0.1, "seconds between two looks at safe and finalized"),
     "max_range": Number("PLUMBLINE_MAX_RANGE", 2000, 1, "most blocks in one log query"),
+    "max_logs": Number("PLUMBLINE_MAX_LOGS", 10_000, 1, "logs in a window past which the next is narrower"),
     "window": Number("PLUMBLINE_WINDOW", 128, 1, "blocks below the head that a reorg may take back"),
     "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 500, 1, "most logs in one message"),
     "listener_lease_s": Number(
         "PLUMBLINE_LISTENER_LEASE_S", 10.0, 1, "seconds a dead listener keeps another waiting"
+    ),
+    "listener_timeout_s": Number(
+        "PLUMBLINE_LISTENER_TIMEOUT_S", 4.0, 0.1, "time-out of one RPC request of the listener"
+    ),
+    "max_backoff_s": Number(
+        "PLUMBLINE_MAX_BACKOFF_S", 3.0, 0.1, "longest pause of the listener after failures"
+    ),
+    "second_reading_s": Number(
+        "PLUMBLINE_SECOND_READING_S", 5.0, 0, "age at which blocks read once are read again"
+    ),
+    "prove_blocks": Number(
+        "PLUMBLINE_PROVE_BLOCKS",
+        10_000,
+        0,
+        "blocks this near to the head are then proved, older ones witnessed",
+    ),
+    "report_s": Number("PLUMBLINE_REPORT_S", 2.0, 0.1, "seconds between two reports of the listener"),
+    "socket_silent_s": Number(
+        "PLUMBLINE_SOCKET_SILENT_S", 60.0, 1, "silence after which a websocket is opened anew"
+    ),
+    "probe_s": Number(
+        "PLUMBLINE_PROBE_S", 15.0, 1, "seconds between two looks at the other endpoints' heads"
+    ),
+    "health_port": Number(
+        "PLUMBLINE_HEALTH_PORT",
+        8080,
+        0,
+        "port of the listener's health and metrics, unless PORT is set; 0: any",
     ),
     "request_timeout_s": Number("PLUMBLINE_REQUEST_TIMEOUT_S", 30.0, 0.1, "time-out of one RPC request"),
     "page_size": Number("PLUMBLINE_RECONCILE_PAGE", 1000, 1, "transfers in one multicall"),
@@ -66,6 +97,15 @@ NUMBERS: Final = {
     ),
     "alert_mismatches": Number(
         "PLUMBLINE_ALERT_MISMATCHES", 5, 0, "mismatches beyond which a run raises the alert"
+    ),
+    "lag_s": Number(
+        "PLUMBLINE_LAG_S", 60.0, 1, "age of an unread block past which the listener is not ready"
+    ),
+    "head_within_s": Number(
+        "PLUMBLINE_HEAD_WITHIN_S", 30.0, 1, "seconds without a head past which the listener is not ready"
+    ),
+    "report_within_s": Number(
+        "PLUMBLINE_REPORT_WITHIN_S", 30.0, 1, "seconds without a report past which the listener is not ready"
     ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
     "reconciled_within_s": Number(
@@ -88,6 +128,7 @@ class Settings:
     rpc_urls: Mapping[int, tuple[str, ...]] = field(repr=False)
     numbers: Mapping[str, float] = field(default_factory=dict)
     platform_wallets: frozenset[str] = frozenset()
+    ws_urls: Mapping[int, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -102,11 +143,12 @@ class Settings:
         known = {number.variable for number in NUMBERS.values()}
         known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
         for variable in environ:
-            if variable.startswith(PREFIX) and variable not in known and not _RPC.fullmatch(variable):
+            numbered = _RPC.fullmatch(variable) or _WS.fullmatch(variable)
+            if variable.startswith(PREFIX) and variable not in known and not numbered:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
         return cls(
             store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
-            platform_wallets=_wallets(environ),
+            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ),
         )  # fmt: skip
 
     def number(self, name: str) -> float:
@@ -174,7 +216,7 @@ def _rpc_urls(environ: Mapping[str, str]) -> dict[int, tuple[str, ...]]:
             continue
         listed = tuple(url.strip() for url in value.split(",") if url.strip())
         for at, url in enumerate(listed, start=1):
-            if not _is_http(url):
+            if not _is_url(url, ("http", "https")):
                 # The URL itself may hold a key and stays out of the message.
                 raise ConfigError(f"{variable}: entry {at} is no http or https URL")
         if not listed:
@@ -183,10 +225,20 @@ def _rpc_urls(environ: Mapping[str, str]) -> dict[int, tuple[str, ...]]:
     return urls
 
 
-def _is_http(url: str) -> bool:
+def _ws_urls(environ: Mapping[str, str]) -> dict[int, str]:
+    urls = {}
+    for variable, value in environ.items():
+        if (match := _WS.fullmatch(variable)) and value.strip():
+            if not _is_url(value.strip(), ("ws", "wss")):
+                raise ConfigError(f"{variable} is no ws or wss URL")
+            urls[int(match[1])] = value.strip()
+    return urls
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(url)
         # Looking at the port is what checks it.
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False

@@ -289,6 +289,10 @@ class Chain(Protocol):
     def doubt(self, reason: str) -> None:
         """Say that the endpoint of the last reads gave what cannot be: others are preferred for a while."""
 
+    @property
+    def rotations(self) -> int:
+        """Changes from one endpoint to another so far."""
+
     def endpoints(self) -> list[EndpointHealth]:
         """Return how each endpoint stands, in the order configured."""
 

@@ -125,6 +125,10 @@ class FollowChain:
         if remote != self._chain.chain_id:
             # Not for good: a proxy may be mended while we wait. Until then nothing of it is believed.
             raise DoubtfulAnswer(f"the node of chain {self._chain.chain_id} is on chain {remote}")
+        for address in self._first_blocks:
+            if not self._chain.has_code(address):
+                # It would look healthy for ever: where there is no contract there are no logs.
+                raise DoubtfulAnswer(f"there is no code at {address} on chain {self._chain.chain_id}")
         cursor = self._store.take_over(self._first_blocks)
         self._way.take_over()
         return cursor

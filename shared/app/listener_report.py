@@ -17,6 +17,7 @@ from shared.domain.metrics import (
     HEAD_BLOCK,
     PROVED_THROUGH,
     READ_THROUGH,
+    ROTATIONS,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ListenerReport:
         self._key = str(chain.chain_id)
         self._unread: list[tuple[int, int]] = []
         self._read_time: int | None = None
+        self._rotations = 0
         self._told: Document = {
             "chainId": chain.chain_id,
             "startedAt": clock.now().isoformat(),
@@ -141,6 +143,9 @@ class ListenerReport:
         ):
             if value is not None:
                 self._metrics.gauge(name, value, chain=self._key)
+        rotations = self._chain.rotations
+        self._metrics.count(ROTATIONS, rotations - self._rotations, chain=self._key)
+        self._rotations = rotations
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

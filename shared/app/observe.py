@@ -7,31 +7,23 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import CHAIN_HEADS
-from shared.app.cursor_store import CURSORS
 from shared.app.event_log import MAPPINGS
 from shared.app.reconcile_report import REPORTS
 from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.state import STATES
-from shared.errors import ChainUnavailable, NotFound
+from shared.errors import NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from shared.app.deadletters import DeadLetters
-    from shared.domain.contract import Registry
-    from shared.ports import Chain, Clock, Document, Documents
+    from shared.app.listener_health import ListenerHealth
+    from shared.ports import Clock, Document, Documents
 
 _LETTERS: Final = 1_000
 _PAGE: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Objectives:
-    """What counts as healthy: blocks that may be unread, seconds since the last good reconciliation."""
-
-    blocks_behind: int = 50
-    reconciled_within_s: float = 900.0
 
 
 @dataclass(slots=True)
@@ -55,28 +47,33 @@ class Health:
 
 
 class Observe:
-    """Answers questions from the store; only ``status`` asks a node, for its head."""
+    """Answers questions from the store alone; ``reconciled_within_s``: how old the last run may be."""
 
     def __init__(
         self,
         documents: Documents,
-        registry: Registry,
-        chains: Mapping[int, Chain],
+        listeners: ListenerHealth,
         letters: DeadLetters,
         clock: Clock,
-        objectives: Objectives,
+        *,
+        reconciled_within_s: float = 900.0,
     ) -> None:
         self._documents = documents
-        self._registry = registry
-        self._chains = chains
+        self._listeners = listeners
         self._letters = letters
         self._clock = clock
-        self._objectives = objectives
+        self._reconciled_within_s = reconciled_within_s
 
     def resolve(self, transfer: str) -> str:
-        """Return the rollover id of a transfer given by its id, or by its hash."""
+        """Return the rollover id of a transfer given by its id or its hash: its hash while it is unmapped."""
         mapped = self._documents.get(MAPPINGS, transfer.lower())
-        return str(mapped["transferId"]) if mapped and mapped.get("transferId") else transfer
+        if mapped and mapped.get("transferId"):
+            return str(mapped["transferId"])
+        if not is_hash(transfer.lower()) and self._documents.get(STATES, transfer) is None:
+            # Of a transfer that is not mapped yet the events are kept under its hash.
+            bare = transfer_hash(transfer)
+            return bare if self._documents.get(STATES, bare) else transfer
+        return transfer
 
     def events(self, transfer: str | None = None) -> Iterator[Document]:
         """Yield stored events with ``finality`` and ``superseded`` added, those of a transfer by time."""
@@ -124,10 +121,9 @@ class Observe:
         ]
 
     def status(self) -> Document:
-        """Return how far each chain is read, the last reconciliation, the dead letters, and the verdict."""
-        health = Health()
-        for chain_id in self._registry.chains:
-            health.chains[str(chain_id)] = self._chain(chain_id, health.problems)
+        """Return how each chain's listener does, the last reconciliation, dead letters, and the verdict."""
+        listeners = self._listeners.read()
+        health = Health(chains=listeners["chains"], problems=listeners["problems"])
         self._reconciled(health)
         health.dead_letters = len(self._letters.list(_LETTERS))
         if health.dead_letters:
@@ -158,22 +154,6 @@ class Observe:
                 return name
         return "latest"
 
-    def _chain(self, chain_id: int, problems: list[str]) -> Document:
-        cursor = self._documents.get(CURSORS, str(chain_id)) or {}
-        read = cursor.get("readThrough")
-        entry: Document = {"readThrough": read, "readAt": cursor.get("readAt"), "head": None, "behind": None}
-        try:
-            entry["head"] = self._chains[chain_id].head().number
-        except ChainUnavailable as error:
-            entry["error"] = str(error)
-        if read is None or entry["head"] is None:
-            problems.append(f"chain {chain_id}: how far it is read is unknown")
-            return entry
-        entry["behind"] = max(0, entry["head"] - read)
-        if entry["behind"] > self._objectives.blocks_behind:
-            problems.append(f"chain {chain_id}: {entry['behind']} blocks behind")
-        return entry
-
     def _reconciled(self, health: Health) -> None:
         found = self._documents.query(REPORTS, Query(order_by="startedAt", descending=True, limit=1))
         if not found:
@@ -183,7 +163,7 @@ class Observe:
         names = ("reportId", "finishedAt", "checked", "mismatchCount", "errorCount", "createdCount")
         health.reconciliation = {name: report[name] for name in names}
         age_s = (self._clock.now() - datetime.fromisoformat(report["finishedAt"])).total_seconds()
-        if age_s > self._objectives.reconciled_within_s:
+        if age_s > self._reconciled_within_s:
             health.problems.append(f"last reconciled {age_s:.0f} s ago")
         if report["errorCount"]:
             health.problems.append(f"the last reconciliation had {report['errorCount']} errors")

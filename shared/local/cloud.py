@@ -43,6 +43,7 @@ class LocalOptions:
 
     home: Path
     rpc_url: str | None = None
+    ws_url: str | None = None
     contract: Path | None = None
     start_block: int | None = None
     store: str | None = None
@@ -64,7 +65,8 @@ def run_local(options: LocalOptions) -> int:
         environ = _environ(options, home, opened)
         write_environment(options.home / ENVIRONMENT_FILE, environ)
         port = _free_port(options.port)
-        children = Children({**os.environ, **environ, "NO_PROXY": "127.0.0.1,localhost"})
+        inherited = {name: value for name, value in os.environ.items() if name != "PORT"}
+        children = Children({**inherited, **environ, "NO_PROXY": "127.0.0.1,localhost"})
         opened.callback(children.stop)
         children.add("functions", "shared.local.serve", "--port", str(port))
         children.add("listener", "shared.local.listen")
@@ -107,6 +109,7 @@ def _home(options: LocalOptions) -> Path:
 
 
 def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, str]:
+    ws_url = options.ws_url
     if options.rpc_url is None:
         # Only here: a chain of one's own needs encoders that take half a second to import.
         from shared.local.anvil import Anvil  # noqa: PLC0415
@@ -115,7 +118,7 @@ def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, 
         anvil = opened.enter_context(Anvil(block_time=options.block_time_s, chain_id=_CHAIN_ID))
         escrow = EscrowClient.deploy(anvil.rpc)
         contracts = write_contract_file(home / "contracts", _CHAIN_ID, escrow.address, 1, Finality(depth=0))
-        rpc_url = anvil.rpc_url
+        rpc_url, ws_url = anvil.rpc_url, anvil.ws_url
     elif options.contract is None:
         raise ConfigError("--contract FILE is needed with --rpc-url: it says which contract to follow")
     else:
@@ -128,7 +131,10 @@ def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, 
         "PLUMBLINE_STORE": store,
         "PLUMBLINE_CONTRACTS": str(contracts),
         f"PLUMBLINE_RPC_{chains[0]}": rpc_url,
+        "PLUMBLINE_HEALTH_PORT": str(_free_port(0)),
     }
+    if ws_url:
+        environ[f"PLUMBLINE_WS_{chains[0]}"] = ws_url
     if not store.startswith("sqlite:"):
         environ["PLUMBLINE_BUS"] = os.environ.get("PLUMBLINE_BUS", f"sqlite:///{home / 'bus.sqlite'}")
     if options.start_block is not None:
@@ -146,10 +152,11 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
 
     parts = Plumbline(Settings.from_env(environ))
     parts.documents.count("rollover_states")
+    chain = parts.listener_chain(chain_id)
     deadline = time.monotonic() + _NODE_WITHIN_S
     while True:
         try:
-            remote = parts.chain(chain_id).remote_chain_id()
+            remote = chain.remote_chain_id()
             break
         except ChainUnavailable as error:
             if time.monotonic() > deadline:
@@ -159,7 +166,7 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
             time.sleep(_TEND_S)
     if remote != chain_id:
         raise ConfigError(f"the node is on chain {remote}, the contract file says {chain_id}")
-    _check_code(parts.chain(chain_id), parts.registry.on_chain(chain_id))
+    _check_code(chain, parts.registry.on_chain(chain_id))
 
 
 def _check_code(chain: Chain, specs: Sequence[ContractSpec]) -> None:
@@ -215,7 +222,10 @@ def _ready(environ: Mapping[str, str], port: int, children: Children) -> dict[st
     return {
         "ready": True,
         "port": port,
-        "rpcUrl": _shown(environ[f"PLUMBLINE_RPC_{spec.chain_id}"]),
+        "healthPort": int(environ["PLUMBLINE_HEALTH_PORT"]),
+        "rpcUrl": ",".join(
+            _shown(url.strip()) for url in environ[f"PLUMBLINE_RPC_{spec.chain_id}"].split(",")
+        ),
         "chainId": spec.chain_id,
         "contract": spec.address,
         "contracts": environ["PLUMBLINE_CONTRACTS"],

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
+from shared.adapters.health_server import HealthAnswers
+from shared.bootstrap import plumbline
 from shared.local.children import terminate_with_parent
 
 if TYPE_CHECKING:
@@ -32,7 +35,6 @@ def application() -> Callable[..., Any]:
     """Return a WSGI application that holds every served function at ``/<name>``."""
     # In the workers alone: the process that watches over them needs none of it.
     from functions_framework import create_app  # noqa: PLC0415
-    from werkzeug.exceptions import NotFound  # noqa: PLC0415
     from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: PLC0415
 
     _end_with(os.getppid())
@@ -40,7 +42,18 @@ def application() -> Callable[..., Any]:
         f"/{name}": _at_root(create_app(name, str(FUNCTIONS / name / "main.py"), kind))  # type: ignore[no-untyped-call]
         for name, kind in SERVED.items()
     }
-    return DispatcherMiddleware(NotFound(), apps)
+    return DispatcherMiddleware(_health, apps)
+
+
+def _health(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer for the listener, from what it writes down: ``/healthz`` and ``/readyz``, else 404."""
+    answers = HealthAnswers(list, plumbline().listener_health.read)
+    status, kind, body = answers.answer(environ["PATH_INFO"])
+    start_response(
+        f"{int(status)} {HTTPStatus(status).phrase}",
+        [("Content-Type", kind), ("Content-Length", str(len(body)))],
+    )
+    return [body]
 
 
 def _at_root(app: Callable[..., Any]) -> Callable[..., Any]:

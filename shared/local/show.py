@@ -147,16 +147,41 @@ def status(found: Document, *, as_json: bool) -> None:
         return
     _CONSOLE.print("healthy" if found["healthy"] else "NOT healthy: " + "; ".join(found["problems"]))
     for chain_id, chain in found["chains"].items():
-        _CONSOLE.print(
-            f"chain {chain_id}: read through {chain['readThrough']} of {chain['head']}, "
-            f"{chain['behind']} behind, at {chain['readAt']}"
-        )
+        _chain(chain_id, chain)
     last = found["reconciliation"]
     if last:
         _CONSOLE.print(
             f"reconciled {last['finishedAt']}: {last['checked']} checked, {last['mismatchCount']} mismatches"
         )
     _CONSOLE.print(f"dead letters: {found['deadLetters']}")
+
+
+def _chain(chain_id: str, chain: Document) -> None:
+    if not chain:
+        _CONSOLE.print(f"chain {chain_id}: unknown, no listener ever ran")
+        return
+    head = (chain["head"] or {}).get("number")
+    _CONSOLE.print(
+        f"chain {chain_id}: read through {chain['readThrough']} of {head}, {chain['behind']} blocks and "
+        f"{chain['lagS'] or 0:.0f} s behind, as of {chain['at']}"
+    )
+    _CONSOLE.print(
+        f"  proved through {chain.get('provedThrough')}, witnessed through {chain.get('witnessedThrough')},"
+        f" last certificate {chain['certifiedAt']}, {chain['reorgs']} reorgs since {chain['startedAt']}"
+    )
+    if chain["trouble"]:
+        _CONSOLE.print(f"  trouble: {chain['trouble']}")
+    table = _table("endpoint", "score", "latency", "errors", "head", "lag", "range", "requests/s", "trouble")
+    for each in chain["endpoints"]:
+        latency = "" if each["latencyMs"] is None else f"{each['latencyMs']:.0f} ms"
+        table.add_row(
+            f"{each['name']}{' *' if each['current'] else ''}", f"{each['score']:.2f}", latency,
+            *(
+                "" if each[name] is None else f"{each[name]}"
+                for name in ("errors", "head", "lag", "rangeBlocks", "requestsPerS", "trouble")
+            ),
+        )  # fmt: skip
+    _CONSOLE.print(table)
 
 
 def letters(found: Sequence[DeadLetter], *, as_json: bool) -> None:

@@ -69,6 +69,7 @@ class FakeChain:
         self.max_range: int | None = None
         self.other_votes: dict[int, list[str]] = {}
         self.provable = True
+        self.rotations = 0
         self.witness: FakeChain | None = None
         self.doubts: list[str] = []
         self.known_limits: dict[str, Any] = {}

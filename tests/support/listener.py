@@ -179,6 +179,8 @@ class Scene:
         fuse = fuse or Fuse()
         documents: Any = FusedDocuments(self.store, fuse)
         bus: Any = FusedBus(self.bus, fuse)
+        for spec in self.registry.on_chain(1):
+            self.chain._code.setdefault(spec.address, 0)
         return FollowChain(
             self.chain, documents, bus, self.registry, self.clock, self.settings,
             metrics=self.metrics, owner=owner, random=lambda: 1.0,
