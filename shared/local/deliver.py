@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from shared.bootstrap import plumbline
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("plumbline.deliver")
 _IDLE_S: Final = 0.05
-_MESSAGES: Final = 4
-_MESSAGES_IN_FLIGHT: Final = 2
 _QUIET_S: Final = 0.5
 """Without a message for so long, there is no backlog of them."""
 
@@ -42,17 +39,16 @@ class BusPush:
         return time.monotonic() - self._last_message < _QUIET_S
 
     def run(self) -> None:
-        """Push until told to stop."""
-        with ThreadPoolExecutor(_MESSAGES_IN_FLIGHT) as pool:
-            while not self._stop.is_set():
-                deliveries = self._bus.pull(HANDLE_CHAIN_EVENT, _MESSAGES)
-                if not deliveries:
-                    self._stop.wait(_IDLE_S)
-                    continue
+        """Push one after the other until told to stop; several threads may."""
+        while not self._stop.is_set():
+            deliveries = self._bus.pull(HANDLE_CHAIN_EVENT, 1)
+            for delivery in deliveries:
                 self._last_message = time.monotonic()
-                for delivery, done in zip(deliveries, pool.map(self._push, deliveries), strict=True):
-                    (self._bus.ack if done else self._bus.nack)(HANDLE_CHAIN_EVENT, [delivery.ack_id])
-                    self._last_message = time.monotonic()
+                done = self._push(delivery)
+                (self._bus.ack if done else self._bus.nack)(HANDLE_CHAIN_EVENT, [delivery.ack_id])
+                self._last_message = time.monotonic()
+            if not deliveries:
+                self._stop.wait(_IDLE_S)
 
     def _push(self, delivery: Delivery) -> bool:
         body, headers = pubsub_event(delivery)
@@ -81,8 +77,10 @@ def main() -> int:
     options = parser.parse_args()
     stop = stop_with_parent()
     parts, pusher = plumbline(), Pusher(options.port)
-    push = BusPush(parts.bus, pusher, stop)
-    jobs = [push, Trigger(parts.documents, pusher, stop, push.is_busy)]
+    # A message is much work: each goes to the server process that takes it first.
+    push = BusPush(parts.bus, Pusher(options.port, posts_a_connection=1), stop)
+    # Two messages in flight: one is handled while the other waits for the store.
+    jobs = [push, push, Trigger(parts.documents, pusher, stop, push.is_busy)]
     failed: list[str] = []
     threads = [threading.Thread(target=_kept_up, args=(job, stop, failed), daemon=True) for job in jobs]
     if options.reconcile_every > 0:

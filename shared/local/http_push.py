@@ -32,8 +32,11 @@ class Pusher:
     post an event, this 0.04 ms, and every event is a post.
     """
 
-    def __init__(self, port: int, timeout_s: float = 600.0) -> None:
+    def __init__(
+        self, port: int, timeout_s: float = 600.0, posts_a_connection: int = _POSTS_A_CONNECTION
+    ) -> None:
         self._port = port
+        self._posts = posts_a_connection
         self._timeout_s = timeout_s
         self._own = threading.local()
 
@@ -45,7 +48,7 @@ class Pusher:
         )
         request = head.encode() + b"\r\n\r\n" + body
         connection = self._connection()
-        first = connection.left == _POSTS_A_CONNECTION
+        first = connection.left == self._posts
         try:
             return connection.exchange(request)
         except OSError:
@@ -67,18 +70,18 @@ class Pusher:
         if connection is None or connection.left <= 0:
             if connection is not None:
                 connection.close()
-            connection = self._own.connection = _Connection(self._port, self._timeout_s)
+            connection = self._own.connection = _Connection(self._port, self._timeout_s, self._posts)
         return connection
 
 
 class _Connection:
     """One connection; ``left`` says for how many posts it is still good."""
 
-    def __init__(self, port: int, timeout_s: float) -> None:
+    def __init__(self, port: int, timeout_s: float, posts: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")
-        self.left = _POSTS_A_CONNECTION
+        self.left = posts
 
     def exchange(self, request: bytes) -> int:
         """Send a request and return the status of its answer; OSError where there is none."""
