@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _WIDEN_AFTER: Final = 8
 _WIDEN_SOON: Final = 2  # after what was perhaps no limit at all, but a passing failure
+_LEAST_SOON: Final = 16
 _TRY_AGAIN_S: Final = 600.0
 _FORGET_S: Final = 3600.0
 _NO_LIMIT: Final = 1_000_000
@@ -36,11 +37,15 @@ class RangeLimit:
         self._good = 0
         self._needed = _WIDEN_AFTER
         self._puzzled = False
+        self._puzzles = 0
+        self._puzzling = 0
 
     def served(self, asked: int) -> None:
         """Take note that a query of so many blocks was answered."""
         self._puzzled = False
         self._served = max(self._served, asked)
+        if asked >= 4 * self._puzzling:
+            self._puzzles = 0
         if self._refused is not None and asked >= self._refused:
             self._refused = None
         if self.blocks is None or 2 * asked <= self.blocks:
@@ -68,7 +73,12 @@ class RangeLimit:
             self._refused_at = self._monotonic()
             told = told or limit or (self._served if self._served < asked else 0)
         narrower = told or asked // 2
-        self._narrow(narrower, _WIDEN_SOON if cause == "unknown" else _WIDEN_AFTER)
+        if cause == "unknown":  # a limit in odd words is met again and again: it is tried ever more seldom
+            self._narrow(narrower, min(_WIDEN_SOON << self._puzzles, _LEAST_SOON))
+            self._puzzles += 1
+            self._puzzling = narrower
+        else:
+            self._narrow(narrower, _WIDEN_AFTER)
         if cause != "results":
             self._served = min(self._served, narrower)
         return True

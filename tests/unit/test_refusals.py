@@ -96,7 +96,7 @@ ELSEWHERE = [
     (-32000, "Unauthorized: You must authenticate your request with an API key."),  # Ankr
 ]  # fmt: skip
 
-# (who, source, code, message, data, pause)
+# Who, source, code, message, data, and the pause that it asks for.
 RATES = [
     ("Alchemy", "docs.alchemy.com, throughput", 429, "Your app has exceeded its compute units per second capacity. If you have retries enabled, you can safely ignore this message.", None, None),
     ("Infura", "docs.infura.io, rate limits", -32005, "project ID request rate exceeded", {"rate": {"allowed_rps": 1, "backoff_seconds": 30, "current_rps": 1.1}}, 30.0),
