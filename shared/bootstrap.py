@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.errors import PlumblineError
     from shared.ports import AlertSink, Bus, Chain, Clock, Documents
 
-_OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
+OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 
 
 class Plumbline:
@@ -263,6 +263,6 @@ def plumbline() -> Plumbline:
     """Return this process's Plumbline, wired from the environment; ConfigError names what is wrong."""
     # What comes now is imports and clients, all of it kept: looking for garbage every 700 objects, as Python
     # does by default, takes a tenth of the cold start.
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     log_lines.set_up()
     return Plumbline(Settings.from_env(os.environ))

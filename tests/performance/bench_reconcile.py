@@ -35,7 +35,7 @@ def main() -> int:
         rig = Rig(Path(directory), anvil.rpc_url, escrow.address)
         rig.map(ids)
         rig.listen()
-        rig.handle(project=True)
+        rig.handle()
         plain = plain_loop(rig, anvil.rpc_url, escrow.address, ids[:SAMPLE])
         before, memory = rig.chain.requests, peak_mb()
         with stopwatch(f"reconcile {count:,} transfers", count, "transfers") as ours:

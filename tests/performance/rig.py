@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import time
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.bootstrap import OBJECTS_BETWEEN_COLLECTIONS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
@@ -41,6 +43,7 @@ class Rig:
     """Plumbline's own parts on one SQLite file, over a chain that holds an escrow."""
 
     def __init__(self, directory: Path, rpc_url: str, address: str) -> None:
+        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)  # as every function does
         directory.mkdir(parents=True, exist_ok=True)
         file = write_contract_file(directory / "contracts", 31337, address, 1, Finality(depth=0))
         self.path = directory / "store.sqlite"
@@ -89,16 +92,13 @@ class Rig:
             if not progress.more:
                 return published
 
-    def handle(self, *, project: bool) -> int:
-        """Handle everything on the bus; return the number of events stored."""
+    def handle(self) -> int:
+        """Handle everything on the bus; return the number of events stored, and projected."""
         stored = 0
         while deliveries := self.bus.pull(SUBSCRIPTION, 10):
             for delivery in deliveries:
                 handled = self.handler.handle(delivery.message.data)
-                stored += len(handled.appended.stored)
-                if project:
-                    found = self.documents.get_many(EVENTS, handled.appended.stored)
-                    self.projection.project(list(found.values()))
+                stored += len(handled.appended.stored) - handled.unprojected
             self.bus.ack(SUBSCRIPTION, [delivery.ack_id for delivery in deliveries])
         return stored
 
