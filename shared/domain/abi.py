@@ -74,7 +74,8 @@ class EventDecoder:
         values: dict[str, Any] = {}
         argument = "topics[0]"
         try:
-            if _word(topics[0]).hex() != self.topic0[2:]:
+            # Whoever chose this decoder by the topic has it spelled as here already.
+            if topics[0] != self.topic0 and _word(topics[0]).hex() != self.topic0[2:]:
                 raise Malformed(f"{topics[0]} is the topic of another event")  # noqa: TRY301 - named below
             for argument, read, topic in zip(self.indexed, self._topics, topics[1:], strict=True):
                 values[argument] = read(_word(topic), 0)
