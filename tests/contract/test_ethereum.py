@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,4 +118,77 @@ def test_votes_come_from_every_endpoint_that_answers() -> None:
     ):
         chain = chain_at(one.url, "http://127.0.0.1:1", two.url)
         assert chain.hashes_at(5) == [HASH, other]
+        chain.close()
+
+
+def test_a_stalled_endpoint_is_left_for_one_that_answers() -> None:
+    """An endpoint that takes a request and never answers costs its time-out once, not on every read."""
+    release = Event()
+    stalled = serving(lambda request: Answer(result(request, HEADER), after=release))
+    with RpcServer(stalled) as first, RpcServer(serving(lambda request: result(request, HEADER))) as second:
+        chain = chain_at(first.url, second.url, timeout_s=0.2)
+        started = time.monotonic()
+        assert [chain.head().number for _ in range(20)] == [5] * 20
+        assert time.monotonic() - started < 2
+        assert [request["method"] for request in first.seen].count("eth_getBlockByNumber") == 1
+        assert [each.current for each in chain.endpoints()] == [False, True]
+        release.set()
+        chain.close()
+
+
+def test_an_endpoint_that_serves_again_is_found_in_the_background() -> None:
+    """The first endpoint, refusing at the start, has its turn again soon after it serves."""
+    down = [True]
+    first_answer = serving(lambda request: Answer(b"", 503) if down[0] else result(request, HEADER))
+    with RpcServer(first_answer) as first, RpcServer(serving(lambda it: result(it, HEADER))) as second:
+        chain = chain_at(first.url, second.url)
+        assert chain.head().number == 5
+        assert chain.rotations == 1
+        down[0] = False
+        deadline = time.monotonic() + 20
+        while not chain.endpoints()[0].current and time.monotonic() < deadline:
+            chain.head()
+        assert chain.endpoints()[0].current
+        assert chain.rotations == 2
+        chain.close()
+
+
+def test_a_lagging_endpoint_is_left() -> None:
+    """An endpoint whose head stands still while another's grows is left, though it answers."""
+    started = time.monotonic()
+
+    def growing(request: Any) -> Any:
+        return result(request, {**HEADER, "number": hex(5 + int((time.monotonic() - started) * 10))})
+
+    with (
+        RpcServer(serving(lambda request: result(request, HEADER))) as stuck,
+        RpcServer(serving(growing)) as good,
+    ):
+        chain = chain_at(stuck.url, good.url)
+        deadline = started + 20
+        while chain.head().number == 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert chain.head().number > 5
+        left, current = chain.endpoints()
+        assert current.current
+        assert left.lag
+        chain.close()
+
+
+def test_senders_are_those_of_the_logs_transactions() -> None:
+    """A range read with senders asks for each transaction once; a node that lacks one is no witness of it."""
+    sender = "0x" + "5E" * 20
+    known = {"hash": HASH, "from": sender}
+    answers: dict[str, Any] = {
+        "eth_getLogs": [LOG, {**LOG, "logIndex": "0x1"}],
+        "eth_getTransactionByHash": known,
+    }
+    with RpcServer(serving(lambda request: result(request, answers[request["method"]]))) as server:
+        chain = chain_at(server.url)
+        assert chain.read_range(1, 9, [ADDRESS], with_senders=True).senders == {HASH: sender.lower()}
+        assert len(server.seen) == 3
+        for nonsense in (None, {**known, "hash": "0x" + "cd" * 32}, {"hash": HASH}, "0x1"):
+            answers["eth_getTransactionByHash"] = nonsense
+            with pytest.raises(ChainUnavailable):
+                chain.read_range(1, 9, [ADDRESS], with_senders=True)
         chain.close()
