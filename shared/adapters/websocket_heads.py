@@ -7,6 +7,7 @@ the socket, and only where a socket is configured.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -69,8 +70,9 @@ class WebsocketHeads:
         """Stop listening, within a second."""
         self._closing.set()
         loop = self._loop
-        if loop is not None:
-            loop.call_soon_threadsafe(_cancel_all, loop)
+        if loop is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # closed in between, which is what is wanted
+                loop.call_soon_threadsafe(_cancel_all, loop)
         if self._thread.ident is not None:
             self._thread.join(_CLOSES_WITHIN_S)
 

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from shared.app.listeners import Listeners
+from shared.errors import FinalityViolation
+
+if TYPE_CHECKING:
+    from shared.app.doorbell import Doorbell
+
+
+def test_a_chain_that_stops_for_good_leaves_the_others_and_is_told_at_the_end() -> None:
+    """One finality violation ends one thread; the process stays up until told, and then exits with 1."""
+    failed, goes_on = threading.Event(), threading.Event()
+
+    def follow(chain_id: int, doorbell: Doorbell) -> None:
+        if chain_id == 1:
+            failed.set()
+            raise FinalityViolation("block 7 was certified")
+        while not doorbell.wait(0.01):
+            if failed.is_set():
+                goes_on.set()
+
+    listeners = Listeners([1, 5], follow)
+    listeners.start()
+    assert goes_on.wait(30)
+    assert listeners.dead() == []
+    listeners.stop()
+    assert listeners.wait() == 1
+
+
+def test_a_listener_that_ends_without_a_word_is_dead() -> None:
+    """A thread that nobody told to end makes the process unhealthy, so that it is started again."""
+    listeners = Listeners([1], lambda *_: None)
+    listeners.start()
+    deadline = threading.Event()
+    for _ in range(3000):
+        if listeners.dead():
+            break
+        deadline.wait(0.01)
+    assert listeners.dead() == ["chain 1"]
+    listeners.stop()
+    assert listeners.wait() == 0
+    assert listeners.dead() == []
