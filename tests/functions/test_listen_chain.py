@@ -173,8 +173,10 @@ def test_a_node_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> N
         deaf.listen()
         rpc = {"PLUMBLINE_RPC_1": f"http://127.0.0.1:{deaf.getsockname()[1]}"}
         rpc["PLUMBLINE_LISTENER_TIMEOUT_S"] = "60"
-        with listening(tmp_path, PLUMBLINE_CONTRACTS=_contracts(tmp_path, 1), **rpc) as process:
-            with deaf.accept()[0]:
-                process.terminate()
-                process.communicate(timeout=15)
+        with (
+            listening(tmp_path, PLUMBLINE_CONTRACTS=_contracts(tmp_path, 1), **rpc) as process,
+            deaf.accept()[0],
+        ):
+            process.terminate()
+            process.communicate(timeout=15)
     assert process.returncode == 0
