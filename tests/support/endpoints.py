@@ -69,8 +69,7 @@ class Fleet:
             monotonic=self.clock.monotonic_s,
             random=lambda: 1.0,
             sleep=self.clock.sleep,
-            background=lambda work: work(),
-            **settings,
+            **{"background": lambda work: work(), **settings},
         )
 
     def read(self) -> str:

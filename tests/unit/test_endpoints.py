@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.adapters.endpoint_standing import Standing
 from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, NotThere
 from shared.errors import ChainUnavailable, ConfigError, DoubtfulAnswer, RangeRefused, RateLimited
 from tests.support.endpoints import Fleet
@@ -67,6 +68,17 @@ def test_the_first_comes_back() -> None:
     assert fleet.read() == "endpoint 1"
     assert fleet.pool.rotations == 2
     assert [each.trouble for each in fleet.pool.health()] == [None, None]
+    assert fleet.all[0].log.count("eth_chainId") == 3  # at first, by the probe, at the change
+
+
+def test_one_whose_time_is_over_helps_out() -> None:
+    """An endpoint that failed before and was not probed yet is tried where the one in its place fails."""
+    fleet = Fleet(background=lambda _work: None)
+    fleet.all[0].failure = DEAD
+    assert fleet.read() == "endpoint 2"
+    fleet.all[0].failure, fleet.all[1].failure = None, DEAD
+    fleet.clock.advance(0.6)
+    assert fleet.read() == "endpoint 1"
 
 
 def test_a_dead_endpoint_holds_up_one_read() -> None:
@@ -121,6 +133,15 @@ def test_an_endpoint_of_another_chain_is_not_read_from() -> None:
     assert fleet.read() == "endpoint 3"
     assert fleet.all[1].log == ["eth_chainId"]
     assert fleet.pool.health()[1].trouble == "endpoint 2 serves chain 5, not 1"
+
+
+def test_what_was_another_chain_in_between() -> None:
+    """An endpoint that served our chain a moment ago, as a witness, is verified again when reads go to it."""
+    fleet = Fleet(3)
+    fleet.read()
+    fleet.pool.run_other(lambda endpoint: endpoint.call("eth_call"), "endpoint 1")
+    fleet.all[0].failure, fleet.all[1].chain_id = DEAD, 5
+    assert fleet.read() == "endpoint 3"
 
 
 def test_an_endpoint_may_come_back_as_another_chain() -> None:
@@ -205,6 +226,25 @@ def test_a_doubted_endpoint_is_left() -> None:
     assert fleet.pool.health()[0].trouble == "its logs are not those of its block"
 
 
+def test_a_doubted_witness_is_not_the_current_endpoint() -> None:
+    """Doubt falls on whom this thread last read from, which may be a witness."""
+    fleet = Fleet()
+    fleet.read()
+    fleet.pool.run_other(lambda endpoint: endpoint.call("eth_call"), "endpoint 1")
+    fleet.pool.doubt("a lie")
+    assert [each.trouble for each in fleet.pool.health()] == [None, "a lie"]
+
+
+def test_what_failed_and_is_doubted_for_it_counts_once() -> None:
+    """A caller that doubts the endpoint for the very answer that was already held against it adds nothing."""
+    fleet = Fleet(1)
+    fleet.all[0].failure = DoubtfulAnswer("another root")
+    with pytest.raises(DoubtfulAnswer):
+        fleet.read()
+    fleet.pool.doubt("another root")
+    assert fleet.pool.health()[0].errors == 1
+
+
 def test_each_thread_doubts_what_it_read_itself() -> None:
     """A witness that one thread read from is not doubted for what another read."""
     fleet = Fleet()
@@ -243,6 +283,24 @@ def test_a_stuck_endpoint_is_left_within_seconds() -> None:
     fleet.all[0].stuck, fleet.all[0].head = False, fleet.all[1].head
     fleet.pass_s(45, block_s=2)
     assert fleet.pool.current is fleet.all[0]
+
+
+def test_a_stuck_endpoint_of_a_slow_chain_is_left() -> None:
+    """Where blocks are seldom, an endpoint is left before it lacks many of them."""
+    fleet = Fleet()
+    fleet.pass_s(60, block_s=12)
+    fleet.all[0].stuck = True
+    fleet.pass_s(45, block_s=12)
+    assert fleet.pool.current is fleet.all[1]
+
+
+def test_one_that_follows_a_little_behind_is_not_stuck() -> None:
+    """A head always behind another's that reaches each of its heights in time does not count as late."""
+    standing = Standing(Fleet(1).all[0], 0, lambda: 0.0)  # type: ignore[arg-type]
+    for second in range(60):
+        standing.saw_head(100 + second, float(second), 0.01, 102 + second)
+        assert standing.behind is not None
+        assert second - standing.behind[1] <= 2
 
 
 @pytest.mark.parametrize("block_s", [0.25, 2.0, 12.0])
