@@ -72,10 +72,14 @@ class Standing:
         if self.recovering:
             self.recovering, self.avoid_until, self.failure = False, 0.0, None
 
-    def failed(self, failure: ChainUnavailable, now: float, random: float, pause_s: float | None) -> None:
-        """Take note of a failure: it is avoided for 0.5 s, 1 s, ... 30 s, or as long as it asked for."""
+    def erred(self) -> None:
+        """Count a failure that is no reason to avoid it."""
         self.errors += 1
         self.error_share += _NEW * (1 - self.error_share)
+
+    def failed(self, failure: ChainUnavailable, now: float, random: float, pause_s: float | None) -> None:
+        """Take note of a failure: it is avoided for 0.5 s, 1 s, ... 30 s, or as long as it asked for."""
+        self.erred()
         self._streak = self._streak + 1 if now - self._failed_at < _QUIET_S else 1
         self._failed_at = now
         longest = min(_FIRST_AVOIDED_S * 2.0 ** min(self._streak - 1, 10), _LONGEST_AVOIDED_S)

@@ -198,6 +198,9 @@ class EndpointPool:
         for standing in self._rota.standings:  # avoided since long, and yet why nobody else is there
             if isinstance(standing.failure, WrongChain):
                 failures.setdefault(standing, standing.failure)
+        for standing, refusal in failures.items():
+            if isinstance(refusal, _SOFT):
+                standing.erred()
         raise _most_telling(list(failures.values()))
 
     def _next(self, first: Standing) -> list[Standing]:

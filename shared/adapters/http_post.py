@@ -52,6 +52,7 @@ class HttpPost:
         if not loopback:  # logs compress tenfold; on this machine that would only cost time
             self._headers["Accept-Encoding"] = "gzip"
         self._pool = _pool(None if loopback or proxy_bypass(host) else getproxies().get(parts.scheme))
+        self._connections: urllib3.HTTPConnectionPool | None = None
         words = [*parts.path.split("/"), *re.split("[&=]", parts.query), parts.username, parts.password]
         self._secrets = [host, *(word for word in words if word and len(word) >= _SHORTEST_SECRET)]
 
@@ -105,11 +106,14 @@ class HttpPost:
     def close(self) -> None:
         """Give back the connections; a later request opens new ones."""
         self._pool.clear()
+        self._connections = None
 
     @property
     def _opened(self) -> int:
         """How many connections were opened so far."""
-        return int(self._pool.connection_from_url(self._url).num_connections)
+        if self._connections is None:
+            self._connections = self._pool.connection_from_url(self._url)
+        return self._connections.num_connections
 
     def _patience_for(self, asked: str) -> Patience:
         patience = self._patience.get(asked)

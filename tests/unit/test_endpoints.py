@@ -194,7 +194,7 @@ def test_what_no_endpoint_has_is_held_against_none() -> None:
     with pytest.raises(CallRefused):
         fleet.read()
     assert fleet.pool.rotations == 0
-    assert [each.trouble for each in fleet.pool.health()] == [None, None]
+    assert [(each.trouble, each.errors) for each in fleet.pool.health()] == [(None, 1), (None, 1)]
 
 
 def test_a_refused_range_is_for_the_caller() -> None:
