@@ -79,7 +79,8 @@ def test_the_whole_way_on_both_emulators(
             for name, (pair, calls) in _LIVES.items():
                 escrow.run(whole_life(name, pair)[:calls])
             wait_until(lambda: _states(documents) == [8, 8], "both states are 8")
-            assert forwarder.forwarded >= 14
+            # The handler has projected them already; the triggers come all the same, and are accepted.
+            wait_until(lambda: forwarder.forwarded >= 14, "every event's trigger was delivered")
 
             minted = _kinds(documents, "level-3")["blockchain.v5.minted"]
             documents.delete(EVENTS, minted)
