@@ -1,0 +1,77 @@
+"""The fee rule of each chain that Plumbline knows, by chain id, with where its numbers are written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.domain.fees import FeeRules, GrowthRules
+from shared.errors import InvalidInput
+
+ETHEREUM: Final = FeeRules(target_of=2, change_denominator=8)
+"""EIP-1559: ELASTICITY_MULTIPLIER 2, BASE_FEE_MAX_CHANGE_DENOMINATOR 8; gas limit within 1/1024."""
+OP_BEDROCK: Final = FeeRules(target_of=6, change_denominator=50, limit_drift=None)
+"""kona-genesis 0.2.4 `params.rs`: OP_MAINNET_EIP1559_DEFAULT_…; op-geth lets the gas limit jump."""
+OP_CANYON: Final = FeeRules(target_of=6, change_denominator=250, limit_drift=None)
+"""The same, …_CANYON. Since Holocene every header says its own numbers: `rules_of_header`."""
+POLYGON_BHILAI: Final = FeeRules(target_of=2, change_denominator=64)
+"""Polygon PIP-58 (block 73,440,256): BaseFeeChangeDenominatorPostBhilai 64 (Delhi, PIP-6: 16)."""
+POLYGON_DANDELI: Final = FeeRules(target_of=100, target_share=65, change_denominator=64)
+"""Bor, block 81,424,000: TargetGasPercentagePostDandeli 65, and the denominator of Bhilai."""
+POLYGON_LISOVO: Final = GrowthRules(growth_ppm=50_000, promised=True)
+"""Bor after Lisovo: each producer sets its fee, within MaxBaseFeeChangePercent 5: a limit, no exact fee."""
+ARBITRUM_ONE: Final = GrowthRules(floor_wei=10_000_000)
+"""Arbitrum (Nitro `arbos/l2pricing/model.go`): base fee = minimum · e^(backlog beyond tolerance), by seconds
+and not by blocks; several gas targets since ArbOS 51. Its headers do not hold the backlog, so neither the
+next base fee nor a worst one follows from them: unknown, unless the most growth observed is set. The minimum
+is that of Arbitrum One (ArbGasInfo.getMinimumGasPrice tells the present one)."""
+LOCAL: Final = FeeRules(target_of=2, change_denominator=8, limit_drift=None)
+"""anvil and hardhat: Ethereum's formula, with a gas limit that can be set at will."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFees:
+    """How fees work on a chain: its rule, and whether a tip buys anything there.
+
+    ``header_says``: its headers carry their own numbers, and the rule here is only what it once began with.
+    """
+
+    rules: FeeRules | GrowthRules
+    tips: bool = True
+    header_says: bool = False
+
+
+CHAINS: Final = {
+    1: ChainFees(ETHEREUM),
+    11155111: ChainFees(ETHEREUM),
+    10: ChainFees(OP_CANYON, header_says=True),
+    8453: ChainFees(OP_CANYON, header_says=True),
+    137: ChainFees(POLYGON_LISOVO),
+    42161: ChainFees(ARBITRUM_ONE, tips=False),
+    42170: ChainFees(GrowthRules(floor_wei=10_000_000), tips=False),
+    421614: ChainFees(GrowthRules(floor_wei=10_000_000), tips=False),
+    31337: ChainFees(LOCAL),
+}
+"""Rules by chain id. A chain that is not here is unknown: its settings must say."""
+
+_HOLOCENE_BYTES: Final = 9
+_JOVIAN_BYTES: Final = 17
+
+
+def rules_of_header(rules: FeeRules, extra_data: bytes) -> FeeRules:
+    """Return the rule by which the block after this OP Stack header is priced, as its extraData says.
+
+    Holocene: version 0, denominator and elasticity of 4 bytes each; Jovian: version 1, and a minimum base fee
+    of 8 bytes (op-geth `consensus/misc/eip1559/eip1559.go`). After Jovian, pass as gas used the larger of
+    gasUsed and blobGasUsed, which is the footprint of its data there. Raises InvalidInput for other bytes.
+    """
+    layout = (len(extra_data), extra_data[0] if extra_data else None)
+    if layout not in {(_HOLOCENE_BYTES, 0), (_JOVIAN_BYTES, 1)}:
+        raise InvalidInput("extra_data is neither of Holocene nor of Jovian")
+    denominator, elasticity = (int.from_bytes(extra_data[at : at + 4]) for at in (1, 5))
+    if denominator == 0 or elasticity == 0:
+        raise InvalidInput("extra_data holds a denominator or an elasticity of 0")
+    floor = int.from_bytes(extra_data[_HOLOCENE_BYTES:])
+    return replace(
+        rules, target_share=1, target_of=elasticity, change_denominator=denominator, floor_wei=floor
+    )
