@@ -16,13 +16,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 comma := ,
 export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))127.0.0.1$(comma)localhost
 
-.PHONY: help setup demo test thorough bench lock clean
+.PHONY: help setup demo test thorough chaos bench lock clean
 
 help:
 	@echo "make demo      a real contract on a real chain, faults put in, and the plumb line that rights them"
 	@echo "               (KEEP=1 leaves it all running and prints where)"
 	@echo "make test      lint, types, imports and every test"
-	@echo "make thorough  the tests, then the benchmarks, which say whether each target is reached (make bench)"
+	@echo "make thorough  the tests, the benchmarks, which say whether each target is reached (make bench), 30 seeds"
+	@echo "make chaos     faults, reorgs and kills by a seed (SEED=7, SEEDS=30), judged by the chain itself"
 	@echo "make setup     only install; make lock: pin the dependencies anew; make clean: remove what was made"
 
 setup: $(DONE)/python $(DONE)/package $(DONE)/node
@@ -38,6 +39,10 @@ test: setup
 	$(BIN)/pytest
 
 thorough: test bench
+	$(BIN)/python -m tests.chaos --seed 1 --seeds 30
+
+chaos: setup
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
 
 bench: setup
 	$(BIN)/python -m tests.performance

@@ -77,25 +77,25 @@ class Plumbline:
     def chain(self, chain_id: int) -> Chain:
         """Return the chain; ConfigError where no endpoint is configured for it."""
         if chain_id not in self._chains:
-            self._chains[chain_id] = self._chain(chain_id, self.settings.number("request_timeout_s"))
+            self._chains[chain_id] = self._chain(chain_id)
         return self._chains[chain_id]
 
-    def listener_chain(self, chain_id: int) -> Chain:
-        """Return the chain as a listener reads it: by small requests, which are soon given up."""
-        return self._chain(chain_id, self.settings.number("listener_timeout_s"))
-
-    def _chain(self, chain_id: int, timeout_s: float) -> Chain:
+    def _chain(self, chain_id: int) -> Chain:
         from shared.adapters.ethereum import EthereumChain
         from shared.adapters.json_rpc import JsonRpcEndpoint
 
         urls = self.settings.rpc_urls.get(chain_id)
         if not urls:
             raise ConfigError(f"PLUMBLINE_RPC_{chain_id} is not set: no endpoint for chain {chain_id}")
+        settings = self.settings
+        timeout_s = settings.number("request_timeout_s")
         endpoints = [
             JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=timeout_s)
             for at, url in enumerate(urls, start=1)
         ]
-        return EthereumChain(chain_id, endpoints, probe_s=self.settings.number("probe_s"))
+        return EthereumChain(
+            chain_id, endpoints, probe_s=settings.number("probe_s"), max_lag=settings.whole("max_lag")
+        )
 
     @cached_property
     def metrics(self) -> PrometheusMetrics:
@@ -196,7 +196,7 @@ class Plumbline:
         """The listeners of ``functions/listen_chain``, one for each chain; ConfigError for a bad setting."""
         from shared.app.listeners import Listeners
 
-        chains = {chain_id: self.listener_chain(chain_id) for chain_id in self.registry.chains}
+        chains = self.chains
         return Listeners(list(chains), lambda chain_id, bell: self._follow(chains[chain_id], bell))
 
     def health_server(self, listeners: Listeners) -> HealthServer:

@@ -52,9 +52,6 @@ NUMBERS: Final = {
     "listener_lease_s": Number(
         "PLUMBLINE_LISTENER_LEASE_S", 10.0, 1, "seconds a dead listener keeps another waiting"
     ),
-    "listener_timeout_s": Number(
-        "PLUMBLINE_LISTENER_TIMEOUT_S", 4.0, 0.1, "time-out of one RPC request of the listener"
-    ),
     "max_backoff_s": Number(
         "PLUMBLINE_MAX_BACKOFF_S", 3.0, 0.1, "longest pause of the listener after failures"
     ),
@@ -74,13 +71,16 @@ NUMBERS: Final = {
     "probe_s": Number(
         "PLUMBLINE_PROBE_S", 15.0, 1, "seconds between two looks at the other endpoints' heads"
     ),
+    "max_lag": Number("PLUMBLINE_MAX_LAG", 5, 1, "blocks that an endpoint's head may be behind another's"),
     "health_port": Number(
         "PLUMBLINE_HEALTH_PORT",
         8080,
         0,
         "port of the listener's health and metrics, unless PORT is set; 0: any",
     ),
-    "request_timeout_s": Number("PLUMBLINE_REQUEST_TIMEOUT_S", 30.0, 0.1, "time-out of one RPC request"),
+    "request_timeout_s": Number(
+        "PLUMBLINE_REQUEST_TIMEOUT_S", 30.0, 0.1, "longest time-out of one RPC request"
+    ),
     "page_size": Number("PLUMBLINE_RECONCILE_PAGE", 1000, 1, "transfers in one multicall"),
     "budget_s": Number(
         "PLUMBLINE_RECONCILE_BUDGET_S", 240.0, 1, "seconds after which a run stops and the next goes on"

@@ -102,12 +102,18 @@ class EthereumChain:
         """Return the canonical headers at these heights, None where the node has none, in one batch."""
 
         def read(endpoint: JsonRpcEndpoint) -> list[Header | None]:
-            calls = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
-            found = [read_header(_not_refused(answer)) for answer in endpoint.batch(calls)]
-            for header, number in zip(found, numbers, strict=True):
-                if header is not None and header.number != number:
-                    raise DoubtfulAnswer(f"asked for block {number}, was given {header.number}")
-            return found
+            found: dict[int, Header | None] = {}
+            left = list(numbers)
+            while left:
+                calls = [("eth_getBlockByNumber", [hex(number), False]) for number in left]
+                answers = dict(zip(left, endpoint.batch(calls), strict=True))
+                refused = [number for number, answer in answers.items() if isinstance(answer, CallRefused)]
+                if len(refused) == len(left):
+                    raise answers[left[0]]
+                found |= {n: _header(answer, n) for n, answer in answers.items() if n not in refused}
+                # Some nodes fail single entries of a batch: those alone are asked for again.
+                left = refused
+            return [found[number] for number in numbers]
 
         return self._pool.run(read) if numbers else []
 
@@ -223,6 +229,13 @@ class EthereumChain:
     def close(self) -> None:
         """Give back connections."""
         self._pool.close()
+
+
+def _header(answer: Any, number: int) -> Header | None:
+    header = read_header(answer)
+    if header is not None and header.number != number:
+        raise DoubtfulAnswer(f"asked for block {number}, was given {header.number}")
+    return header
 
 
 def _not_refused(answer: Any) -> Any:

@@ -158,7 +158,7 @@ class FollowChain:
         except ChainUnavailable as error:
             # What is read again must not hold up what is new.
             _LOG.info("chain %s: not read again yet: %s", self._chain.chain_id, error)
-        self._again.rest(self._settings.second_reading_s)
+        self._again.failed()
         return cursor
 
     def _doubt(self, error: DoubtfulAnswer) -> None:

@@ -69,14 +69,18 @@ class ReadAgain:
         self._check: _Check | None = None
         self._look = True
         self._not_before = 0.0
+        self._failures = 0
 
     def settled(self, segments: Sequence[Segment]) -> None:
         """Take note of certificates that were written."""
         self._look = self._look or any(segment.grade == SINGLE for segment in segments)
 
-    def rest(self, seconds: float) -> None:
-        """Read nothing of the certificates again for a while."""
-        self._not_before = self._clock.monotonic_s() + seconds
+    def failed(self) -> None:
+        """Rest after a failure, longer each time."""
+        self._not_before = self._clock.monotonic_s() + min(
+            self._settings.backoff_s * 2.0 ** min(self._failures, 30), self._settings.max_backoff_s
+        )
+        self._failures += 1
 
     def step(self, cursor: Cursor, head: int) -> Cursor:
         """Read a little again if anything is due; return the cursor, which has better readings then.
@@ -90,6 +94,7 @@ class ReadAgain:
         self._check = self._check or self._next()
         if self._check is not None:
             self._advance(self._check, head)
+            self._failures = 0
             now = self._clock.monotonic_s()
             self._not_before = now + _REST * (now - started)
         return cursor

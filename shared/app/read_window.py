@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_cursor import BlockRead, WindowRead
 from shared.domain.completeness import PROVED, SINGLE, Segment, log_digest
-from shared.errors import DoubtfulAnswer
+from shared.errors import ChainUnavailable, DoubtfulAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,22 +68,36 @@ def read_headers(chain: Chain, numbers: Iterable[int]) -> dict[int, Header]:
 def read_by_block(
     chain: Chain, headers: Sequence[Header], addresses: Sequence[str], *, with_senders: bool = False
 ) -> WindowRead:
-    """Read blocks one by one, each proved where this chain's blocks can be."""
-    segments = []
-    blocks = []
+    """Read blocks one by one, each proved where this chain's blocks can be.
+
+    Where a later one fails, those before it are what was read: the next reading begins with it, and raises
+    if it fails again.
+    """
+    segments: list[Segment] = []
+    blocks: list[BlockRead] = []
     for header in headers:
-        reading = _distinct(chain, chain.read_block(header, addresses))
-        if with_senders and reading.logs and not reading.senders:
-            # Without receipts: whoever asks for a range is told who sent its transactions, too.
-            number = header.number
-            told = chain.read_range(number, number, addresses, with_senders=True)
-            reading = replace(reading, senders=told.senders)
-        elif not with_senders:
-            reading = replace(reading, senders={})
-        grouped = _grouped(chain, reading.logs, {header.number: header})
+        try:
+            reading = _read_block(chain, header, addresses, with_senders=with_senders)
+            grouped = _grouped(chain, reading.logs, {header.number: header})
+        except ChainUnavailable:
+            if not segments:
+                raise
+            break
         blocks += _blocks(grouped, reading)
         segments.append(_segment(header.number, header, reading, PROVED if reading.proved else SINGLE))
     return WindowRead(segments, blocks)
+
+
+def _read_block(chain: Chain, header: Header, addresses: Sequence[str], *, with_senders: bool) -> Reading:
+    reading = _distinct(chain, chain.read_block(header, addresses))
+    if not with_senders:
+        return replace(reading, senders={})
+    if reading.logs and not reading.senders:
+        # Without receipts: whoever asks for a range is told who sent its transactions, too.
+        number = header.number
+        told = chain.read_range(number, number, addresses, with_senders=True)
+        return replace(reading, senders=told.senders)
+    return reading
 
 
 def read_by_range(

@@ -152,7 +152,7 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
 
     parts = Plumbline(Settings.from_env(environ))
     parts.documents.count("rollover_states")
-    chain = parts.listener_chain(chain_id)
+    chain = parts.chain(chain_id)
     deadline = time.monotonic() + _NODE_WITHIN_S
     while True:
         try:

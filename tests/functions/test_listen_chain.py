@@ -115,7 +115,7 @@ def test_told_to_stop_it_ends_well(tmp_path: Path, anvil: Anvil, number: signal.
 
 def test_told_to_stop_while_the_node_is_away_it_ends_well(tmp_path: Path) -> None:
     """A node that does not answer is waited for, keeps the provider's key, and does not hold up the end."""
-    rpc = {"PLUMBLINE_RPC_1": f"http://127.0.0.1:9/v2/{PROVIDER_KEY}", "PLUMBLINE_LISTENER_TIMEOUT_S": "1"}
+    rpc = {"PLUMBLINE_RPC_1": f"http://127.0.0.1:9/v2/{PROVIDER_KEY}", "PLUMBLINE_REQUEST_TIMEOUT_S": "1"}
     with listening(tmp_path, PLUMBLINE_CONTRACTS=_contracts(tmp_path, 1), **rpc) as process:
         said = process.stderr.readline() if process.stderr else ""
         assert json.loads(said)["severity"] in ("WARNING", "ERROR")
@@ -172,7 +172,7 @@ def test_a_node_that_never_answers_does_not_hold_up_the_end(tmp_path: Path) -> N
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         rpc = {"PLUMBLINE_RPC_1": f"http://127.0.0.1:{deaf.getsockname()[1]}"}
-        rpc["PLUMBLINE_LISTENER_TIMEOUT_S"] = "60"
+        rpc["PLUMBLINE_REQUEST_TIMEOUT_S"] = "60"
         with (
             listening(tmp_path, PLUMBLINE_CONTRACTS=_contracts(tmp_path, 1), **rpc) as process,
             deaf.accept()[0],
