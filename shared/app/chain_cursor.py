@@ -81,6 +81,16 @@ class Cursor:
         """The height of the last block that nothing takes back any more."""
         return self.window[0].last
 
+    def through(self, height: int, grades: Sequence[str]) -> int:
+        """Return how far all is of these grades, given that it is through ``height``, certified or lower."""
+        if height < self.certified:
+            return height
+        for segment in self.window[1:]:
+            if segment.grade not in grades:
+                break
+            height = segment.last
+        return height
+
     def moved(self, read: Sequence[Segment], certain: int, single: int) -> tuple[Cursor, list[Segment]]:
         """Return the cursor past these segments, and the segments that are certain now.
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.domain.completeness import PROVED, WITNESSED
 from shared.domain.metrics import (
     BLOCKS_BEHIND,
     CERTIFICATE_AGE,
@@ -115,7 +116,10 @@ class ListenerReport:
         self._due = moment + self._every_s
         if cursor is not None:
             proved, witnessed = self._certificates.through(cursor.certified)
-            self._told |= {"provedThrough": proved, "witnessedThrough": witnessed}
+            self._told |= {
+                "provedThrough": cursor.through(proved, (PROVED,)),
+                "witnessedThrough": cursor.through(witnessed, (PROVED, WITNESSED)),
+            }
         document = {
             **self._told,
             "at": self._now(),

@@ -44,11 +44,23 @@ def test_a_listener_that_keeps_up_says_so() -> None:
     report = _run(scene, 60)
     assert report["head"]["number"] == report["readThrough"] == 40
     assert (report["behind"], report["oldestUnreadAt"], report["trouble"]) == (0, None, None)
-    assert report["provedThrough"] == report["witnessedThrough"] == 32
+    assert report["provedThrough"] == report["witnessedThrough"] == 40
     assert [endpoint["name"] for endpoint in report["endpoints"]] == ["endpoint 1"]
     assert not report["stopped"]
     assert scene.metrics.gauges[BLOCKS_BEHIND, "1"] == 0
     assert scene.metrics.counters[LOGS_PUBLISHED, "1"] == 40
+
+
+def test_what_is_proved_ends_where_something_was_read_once_only() -> None:
+    """Near the tip, too: a block that could not be proved ends it, until it is read again."""
+    scene = Scene(window=8, second_reading_s=10**6)
+    scene.grow(20)
+    _run(scene, 60)
+    scene.chain.provable = False
+    scene.grow(3)
+    scene.clock.advance(5)
+    report = _run(scene)
+    assert (report["provedThrough"], report["witnessedThrough"], report["readThrough"]) == (0, 0, 23)
 
 
 def test_a_listener_that_fails_says_why_and_how_far_behind_it_is() -> None:
