@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3 import exceptions as http_errors
 
-from shared.adapters.json_rpc_failures import NoAnswer
+from shared.adapters.json_rpc_failures import CallRefused, NoAnswer
 from shared.adapters.patience import Patience
 from shared.errors import ChainUnavailable, ConfigError
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _READ_BYTES: Final = 1 << 20
+MOST_BYTES: Final = 24 << 20
+"""A larger answer is refused like a range that the node refuses: some 35,000 logs, 80 MB once parsed."""
+_TOO_LARGE: Final = 413
 _KEPT_CONNECTIONS: Final = 8
 _SHORTEST_SECRET: Final = 6
 # What a node answers from memory: who waits longer for it only learns later that the node is gone.
@@ -66,7 +69,7 @@ class HttpPost:
 
         ``counted`` is called for each request that goes out. One that fell on a kept connection hung up
         meanwhile is sent once more, unless ``again`` forbids it. Raises NoAnswer where it was hung up or
-        timed out, ChainUnavailable for another failure.
+        timed out, CallRefused for an answer past MOST_BYTES, ChainUnavailable for another failure.
         """
         patience = self._patience_for(asked)
         started = time.monotonic()
@@ -87,6 +90,9 @@ class HttpPost:
                 if again and self._opened == opened:
                     again = False
                     continue
+            except _TooMuch:
+                text = f"response too large: {asked} gave more than {MOST_BYTES >> 20} MB"
+                raise CallRefused(f"{self._name}: {text}", _TOO_LARGE) from None
             except (http_errors.HTTPError, OSError) as error:
                 trouble = f"failed on {asked}: {type(error).__name__}"
             else:
@@ -143,10 +149,18 @@ class HttpPost:
             response.release_conn()
 
 
+class _TooMuch(Exception):
+    """The answer is larger than what fits into memory, read and taken apart."""
+
+
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     pieces = []
+    size = 0
     while piece := response.read1(_READ_BYTES):
         pieces.append(piece)
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise _TooMuch
         if time.monotonic() > deadline:  # urllib3 bounds each read, and a trickle never ends
             raise TimeoutError
     return b"".join(pieces)

@@ -6,12 +6,14 @@ from __future__ import annotations
 import gzip
 import re
 import traceback
+from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
+from shared.adapters.http_post import MOST_BYTES
 from shared.adapters.json_rpc import JsonRpcEndpoint
 from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, revert_data
 from shared.errors import ChainUnavailable, ConfigError, RangeRefused, RateLimited
@@ -327,3 +329,13 @@ def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(ConfigError, match="endpoint 1") as caught:
         JsonRpcEndpoint(url)
     assert "KEY" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_answer_too_large_for_memory_is_refused() -> None:
+    """Whatever a node sends, no more of it is read than fits; a range is then asked for in smaller parts."""
+    with (
+        RpcServer(lambda _request: Answer(b" " * (MOST_BYTES + 1))) as server,
+        closing(JsonRpcEndpoint(server.url)) as endpoint,
+        pytest.raises(CallRefused, match="response too large: eth_getLogs gave more than 24 MB"),
+    ):
+        endpoint.call("eth_getLogs", [{}])
