@@ -6,7 +6,7 @@ and ``dict`` with ``str`` keys. Field names in queries may be dotted (``metadata
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -260,11 +260,12 @@ class Chain(Protocol):
     def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
         """Return raw logs of one block by its hash; ChainUnavailable where the node does not know it."""
 
-    def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
-        """Return the logs of one block: proved by its bloom or its receipts, else asked for by its hash.
+    def read_blocks(self, headers: Sequence[Header], addresses: Sequence[str]) -> Iterator[Reading]:
+        """Yield the logs of each block: proved by its bloom or receipts, else asked for by its hash.
 
-        Raises ChainUnavailable where the node does not know it, or where what it gives is no whole and
-        genuine block though this chain's blocks can be proved.
+        Where there are several, the next ones are fetched while one is looked at. Raises ChainUnavailable
+        where the node does not know a block, or where what it gives is no whole and genuine block though
+        this chain's blocks can be proved.
         """
 
     def read_range(

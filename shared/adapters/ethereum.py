@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.block_logs import BlockLogs, logs_by_hash
@@ -17,13 +19,15 @@ from shared.errors import DoubtfulAnswer
 from shared.ports import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from shared.adapters.json_rpc import JsonRpcEndpoint
     from shared.domain.blocks import Header
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
+_BLOCKS_AHEAD: Final = 3
+"""Blocks fetched at once while catching up: one is taken apart while the node looks for the next ones."""
 
 
 class EthereumChain:
@@ -148,8 +152,25 @@ class EthereumChain:
             return []
         return self._pool.run(lambda endpoint: logs_by_hash(endpoint, block_hash, wanted))
 
-    def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
-        """Return the logs of one block: proved by its bloom or its receipts, else asked for by its hash."""
+    def read_blocks(self, headers: Sequence[Header], addresses: Sequence[str]) -> Iterator[Reading]:
+        """Yield the logs of each block: proved by its bloom or receipts, else asked for by its hash."""
+        if len(headers) == 1:
+            yield self._read_block(headers[0], addresses)
+            return
+        with ThreadPoolExecutor(_BLOCKS_AHEAD, thread_name_prefix="blocks") as threads:
+            waiting = deque[Future[Reading]]()
+            try:
+                for header in headers:
+                    if len(waiting) == _BLOCKS_AHEAD:
+                        yield waiting.popleft().result()
+                    waiting.append(threads.submit(self._read_block, header, addresses))
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for each in waiting:
+                    each.cancel()
+
+    def _read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
         self._blocks.check(header)
         return self._pool.run(lambda endpoint: self._blocks.read(endpoint, header, addresses))
 

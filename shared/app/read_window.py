@@ -75,9 +75,10 @@ def read_by_block(
     """
     segments: list[Segment] = []
     blocks: list[BlockRead] = []
+    readings = chain.read_blocks(headers, addresses)
     for header in headers:
         try:
-            reading = _read_block(chain, header, addresses, with_senders=with_senders)
+            reading = _with_senders(chain, header, _distinct(chain, next(readings)), addresses, with_senders)
             grouped = _grouped(chain, reading.logs, {header.number: header})
         except ChainUnavailable:
             if not segments:
@@ -88,9 +89,14 @@ def read_by_block(
     return WindowRead(segments, blocks)
 
 
-def _read_block(chain: Chain, header: Header, addresses: Sequence[str], *, with_senders: bool) -> Reading:
-    reading = _distinct(chain, chain.read_block(header, addresses))
-    if not with_senders:
+def _with_senders(
+    chain: Chain,
+    header: Header,
+    reading: Reading,
+    addresses: Sequence[str],
+    wanted: bool,  # noqa: FBT001
+) -> Reading:
+    if not wanted:
         return replace(reading, senders={})
     if reading.logs and not reading.senders:
         # Without receipts: whoever asks for a range is told who sent its transactions, too.

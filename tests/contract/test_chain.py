@@ -194,12 +194,29 @@ def test_a_block_is_read_whole(world: World) -> None:
     """A block's logs are proved, with their senders; an unknown block has none to give."""
     world.agree(new_transfer())
     head = world.chain.head()
-    reading = world.chain.read_block(head, [world.contract])
+    reading = next(world.chain.read_blocks([head], [world.contract]))
     assert reading.proved
     assert reading.logs == world.chain.logs_of_block(head.hash, [world.contract])
     assert list(reading.senders) == [log["transactionHash"] for log in reading.logs]
     with pytest.raises(ChainUnavailable):
-        world.chain.read_block(replace(head, hash=UNKNOWN_HASH), [world.contract])
+        next(world.chain.read_blocks([replace(head, hash=UNKNOWN_HASH)], [world.contract]))
+
+
+def test_several_blocks_are_read_in_order_up_to_the_one_that_fails(world: World) -> None:
+    """Each block's reading comes in its turn, however the node answers; one that fails raises in its turn."""
+    names = [new_transfer() for _ in range(5)]
+    for name in names:
+        world.agree(name)
+    head = world.chain.head()
+    found = world.chain.headers(list(range(head.number - 4, head.number + 1)))
+    headers = [header for header in found if header is not None]
+    read = list(world.chain.read_blocks(headers, [world.contract]))
+    assert [log["topics"][1] for reading in read for log in reading.logs] == [*map(transfer_hash, names)]
+    headers[3] = replace(headers[3], hash=UNKNOWN_HASH)
+    readings = world.chain.read_blocks(headers, [world.contract])
+    assert [next(readings).logs for _ in range(3)] == [reading.logs for reading in read[:3]]
+    with pytest.raises(ChainUnavailable):
+        next(readings)
 
 
 def test_a_range_is_read_with_its_senders(world: World) -> None:

@@ -12,7 +12,7 @@ from shared.errors import ChainUnavailable, RangeRefused
 from shared.ports import Call, CallResult, EndpointHealth, RawLog, Reading, TransactionInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _NOBODY = "0x" + "00" * 20
 
@@ -211,13 +211,18 @@ class FakeChain:
             raise ChainUnavailable(f"the node has no block {block_hash}")
         return self._matching(block, addresses, ())
 
-    def read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
+    def _read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
         """Return the logs of one block: all of them where blocks can be proved."""
         block = self._by_hash(self._asked(), header.hash)
         if block is None:
             raise ChainUnavailable(f"the node has no block {header.hash}")
         logs = self._matching(block, addresses, (), proved=self.provable)
         return Reading(logs, "endpoint 1", self.provable, self._senders(logs))
+
+    def read_blocks(self, headers: Sequence[Header], addresses: Sequence[str]) -> Iterator[Reading]:
+        """Yield the logs of each block."""
+        for header in headers:
+            yield self._read_block(header, addresses)
 
     def read_range(
         self,
