@@ -13,16 +13,42 @@ Request = dict[str, Any]
 Reply = dict[str, Any]
 _NUMBERED: Final = {"eth_getBlockByNumber": 0, "eth_getBlockReceipts": 0, "eth_getCode": 1, "eth_call": 1}
 _BY_HASH: Final = ("eth_getBlockByHash", "eth_getBlockReceipts", "eth_getLogs")
+# What providers say; where each was found is told in tests/unit/test_refusals.py.
+_RANGE_TEXTS: Final = (
+    (-32600, "eth_getLogs is limited to a {most} range"),
+    (-32602, "You can make eth_getLogs requests with up to a {most} block range."),
+    (-32600, "block range is too wide"),
+    (-32701, "exceed maximum block range: {most}"),
+    (-32000, "maximum [from, to] blocks distance: {most}"),
+    (-32000, "la demande est trop grande"),
+)
+_RESULT_TEXTS: Final = (
+    (-32005, "query returned more than {most} results"),
+    (-32602, "Log response size exceeded. Please reduce query block range."),
+    (-32020, "backend response too large"),
+    (-32000, "logs matched by query exceeds limit of {most}"),
+)
+_ERROR_TEXTS: Final = (
+    (-32603, "internal error"),
+    (-32000, "header not found"),
+    (-32002, "request timed out"),
+    (-32000, "upstream connect error or disconnect/reset before headers"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One trouble: its kind, how likely it strikes a request, and how much of it (blocks, seconds, logs)."""
+    """One trouble: its kind, how likely it strikes a request, and how much of it (blocks, seconds, logs).
+
+    It is over after striking so many ``times``, and so many ``seconds`` after it was set; None: never.
+    """
 
     kind: str
     chance: float = 1.0
     amount: float = 0.0
     methods: tuple[str, ...] = ()
+    times: int | None = None
+    seconds: float | None = None
 
     def strikes(self, method: str, chance: random.Random) -> bool:
         """Say whether a request of this method meets it."""
@@ -103,16 +129,24 @@ def _number(value: Any) -> int:
 
 def _capped(exchange: Exchange) -> Reply | None:
     asked = _range(exchange)
-    if asked and asked[1] - asked[0] + 1 > exchange.fault.amount:
-        return exchange.error(-32600, f"eth_getLogs is limited to a {exchange.fault.amount:.0f} range")
+    most = exchange.fault.amount
+    if asked and asked[1] - asked[0] + 1 > most:
+        code, text = exchange.chance.choice(_RANGE_TEXTS)
+        return exchange.error(code, text.format(most=f"{most:.0f}"))
     return None
 
 
 def _result_cap(exchange: Exchange) -> Reply:
     result = exchange.reply.get("result")
-    if _range(exchange) and isinstance(result, list) and len(result) > exchange.fault.amount:
-        return exchange.error(-32005, f"query returned more than {exchange.fault.amount:.0f} results")
+    most = exchange.fault.amount
+    if _range(exchange) and isinstance(result, list) and len(result) > most:
+        code, text = exchange.chance.choice(_RESULT_TEXTS)
+        return exchange.error(code, text.format(most=f"{most:.0f}"))
     return exchange.reply
+
+
+def _rpc_error(exchange: Exchange) -> Reply:
+    return exchange.error(*exchange.chance.choice(_ERROR_TEXTS))
 
 
 def _of_logs(change: Callable[[list[Any], random.Random], list[Any]]) -> Callable[[Exchange], Reply]:
@@ -161,7 +195,7 @@ def _no_receipts(exchange: Exchange) -> Reply | None:
 
 
 BEFORE: Final[dict[str, Callable[[Exchange], Reply | None]]] = {
-    "rpc error": lambda exchange: exchange.error(-32603, "internal error"),
+    "rpc error": _rpc_error,
     "lag": _lagging,
     "range cap": _capped,
     "hash gone": _hash_gone,

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
@@ -15,12 +16,26 @@ import orjson
 from aiohttp import web
 
 from tests.support.fault_answers import AFTER, BEFORE, TRANSPORT, Exchange, Fault
+from tests.support.fault_proxy_socket import FaultySocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _STATUS: Final = {"http 500": 500, "http 502": 502}
 _LOOK_S: Final = 0.02
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A fault in force: how often it may still strike, and until when."""
+
+    fault: Fault
+    left: int | None
+    until: float
+
+    def lasts(self, now: float) -> bool:
+        """Say whether it is still in force."""
+        return self.left != 0 and (self.fault.seconds is None or now < self.until)
 
 
 class FaultProxy:
@@ -31,7 +46,8 @@ class FaultProxy:
 
     def __init__(self, upstream: str, seed: int = 0) -> None:
         self._upstream = upstream
-        self._faults: list[Fault] = []
+        self._standing: list[_Standing] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._chance = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="fault proxy")
@@ -39,6 +55,7 @@ class FaultProxy:
         self._site: web.TCPSite | None = None
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._socket: FaultySocket | None = None
         self.port = 0
         self.requests: list[tuple[float, str]] = []
         self.struck: Counter[str] = Counter()
@@ -66,14 +83,16 @@ class FaultProxy:
         return f"ws://127.0.0.1:{self.port}"
 
     def set(self, *faults: Fault) -> None:
-        """Let these faults be, and no others."""
-        self._faults = list(faults)
-        refused = any(fault.kind == "refuse" for fault in faults)
-        asyncio.run_coroutine_threadsafe(self._listen(not refused), self._loop).result(10)
+        """Let these faults be from now on, and no others."""
+        asyncio.run_coroutine_threadsafe(self._let(faults), self._loop).result(10)
+
+    def methods(self, since: float, until: float) -> Counter[str]:
+        """Count the requests of each method between two moments of time.monotonic."""
+        return Counter(method for at, method in self.requests if since <= at < until)
 
     def rate(self, since: float, until: float) -> float:
         """Return the requests per second between two moments of time.monotonic."""
-        return sum(since <= at < until for at, _ in self.requests) / max(until - since, 1e-9)
+        return self.methods(since, until).total() / max(until - since, 1e-9)
 
     def _serve(self) -> None:
         # A listener that hangs up, or is hung up on, is what the faults are for.
@@ -87,10 +106,29 @@ class FaultProxy:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
         app = web.Application(client_max_size=1 << 28)
         app.router.add_post("/", self._post)
-        app.router.add_get("/", self._socket)
+        self._socket = FaultySocket(self._session, self._upstream, self._struck)
+        app.router.add_get("/", self._socket.serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await self._listen(wanted=True)
+
+    async def _let(self, faults: Iterable[Fault]) -> None:
+        now = time.monotonic()
+        self._standing = [_Standing(fault, fault.times, now + (fault.seconds or 0)) for fault in faults]
+        for standing in self._standing:
+            if standing.fault.seconds is not None:
+                self._loop.call_later(standing.fault.seconds, self._over)
+        await self._follow()
+
+    def _over(self) -> None:
+        task = self._loop.create_task(self._follow())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _follow(self) -> None:
+        now = time.monotonic()
+        refused = any(each.fault.kind == "refuse" and each.lasts(now) for each in self._standing)
+        await self._listen(not refused)
 
     async def _listen(self, wanted: bool) -> None:  # noqa: FBT001 - on or off
         if wanted and self._site is None and self._runner is not None:
@@ -100,6 +138,8 @@ class FaultProxy:
         elif not wanted and self._site is not None:
             await self._site.stop()
             self._site = None
+            if self._socket is not None:
+                await self._socket.cut()
 
     async def _close(self) -> None:
         if self._runner:
@@ -133,7 +173,7 @@ class FaultProxy:
             await asyncio.sleep(fault.amount)
         elif fault.kind == "stall":
             # Looked at now and then: whether the fault is over, and whether anybody still waits.
-            while fault in self._faults and request.transport and not request.transport.is_closing():  # noqa: ASYNC110
+            while self._stands(fault) and request.transport and not request.transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_S)
             raise ConnectionResetError
         elif fault.kind in ("hang up", "refuse") and request.transport:
@@ -179,49 +219,20 @@ class FaultProxy:
         return int(reply["result"], 16)
 
     def _struck(self, kinds: Iterable[str], method: str) -> list[Fault]:
-        found = [f for f in self._faults if f.kind in kinds and f.strikes(method, self._chance)]
+        now = time.monotonic()
+        found = []
+        for each in self._standing:
+            if each.fault.kind in kinds and each.lasts(now) and each.fault.strikes(method, self._chance):
+                found.append(each.fault)
+                each.left = None if each.left is None else each.left - 1
         self.struck.update(fault.kind for fault in found)
         return found
 
-    async def _socket(self, request: web.Request) -> web.StreamResponse:
-        if self._struck(("socket refused",), "ws"):
-            return web.Response(status=503)
-        client = web.WebSocketResponse()
-        await client.prepare(request)
-        if self._session is None:
-            raise RuntimeError("the proxy is closed")
-        async with self._session.ws_connect(self._upstream) as node:
-            there = asyncio.ensure_future(_relay(client, node))
-            try:
-                await self._announce(node, client)
-            finally:
-                there.cancel()
-        return client
-
-    async def _announce(self, node: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse) -> None:
-        held: list[str] = []
-        async for message in node:
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                continue
-            if self._struck(("socket dropped",), "ws"):
-                await client.close()
-                return
-            if self._struck(("socket silent",), "ws"):
-                continue
-            if self._struck(("socket shuffled",), "ws") and not held:
-                held.append(message.data)
-                continue
-            for text in (message.data, *held) * (2 if self._struck(("socket doubled",), "ws") else 1):
-                await client.send_str(text)
-            held.clear()
-
-
-async def _relay(client: web.WebSocketResponse, node: aiohttp.ClientWebSocketResponse) -> None:
-    async for message in client:
-        if message.type is aiohttp.WSMsgType.TEXT:
-            await node.send_str(message.data)
-        elif message.type is aiohttp.WSMsgType.BINARY:
-            await node.send_bytes(message.data)
+    def _stands(self, fault: Fault) -> bool:
+        now = time.monotonic()
+        return any(
+            each.fault is fault and (fault.seconds is None or now < each.until) for each in self._standing
+        )
 
 
 def _shifted(entry: dict[str, Any], latest: str) -> dict[str, Any]:
