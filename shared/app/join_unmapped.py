@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.app.event_log import MAPPINGS
+from shared.app.project_events import readable
 from shared.domain.events import CORRECTION, SUPERSEDED, is_external, is_ours, joined_event
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import fold, is_superseded
@@ -85,7 +86,7 @@ class JoinUnmapped:
 
         Verdicts come along. The stand-in state is closed.
         """
-        stream = self._event_log.events_of(bare)
+        stream = readable(self._event_log.events_of(bare))
         kept = [
             event for event in stream if is_external(event) or (is_ours(event) and event["data"].get("step"))
         ]

@@ -11,7 +11,7 @@ from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shared.errors import PlumblineError
     from shared.ports import Documents, Transaction
@@ -27,6 +27,11 @@ def unreadable(event: Event) -> PlumblineError | None:
     except (InvalidInput, CorruptEvent) as error:
         return error
     return None
+
+
+def readable(events: Iterable[Event]) -> list[Event]:
+    """Return the events that count."""
+    return [event for event in events if not unreadable(event)]
 
 
 def _by_transfer(events: Sequence[Event], *, sealed_here: bool = False) -> dict[str, list[Event]]:
@@ -104,7 +109,7 @@ class ProjectEvents:
     def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:
         events = dict(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
         events.update({event["eventId"]: event for event in news})
-        return fold(rollover_id, (event for event in events.values() if not unreadable(event))) or {}
+        return fold(rollover_id, readable(events.values())) or {}
 
     def rebuild(self, rollover_id: str, *, check_only: bool = False) -> bool:
         """Compute a transfer's state from all its events; return whether the stored one differed.

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shared.app.project_events import readable
 from shared.domain.comparison import AHEAD, EXPLANATIONS, INCONSISTENT, LATE, MISSING, UNPROJECTED
 from shared.domain.events import (
     CORRECTION,
@@ -122,7 +123,7 @@ class Repair:
     ) -> Repaired:
         rollover_id = finding.candidate.rollover_id
         done = Repaired(finding.comparison.cause, EXPLANATIONS[finding.comparison.cause])
-        stream = self._event_log.events_of(rollover_id)
+        stream = readable(self._event_log.events_of(rollover_id))
         if finding.comparison.missing or finding.comparison.deleted:
             self._append_missing(finding, stream, logs, headers, done)
         if finding.comparison.ahead:

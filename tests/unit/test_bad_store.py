@@ -128,3 +128,18 @@ def test_an_event_deleted_from_a_closed_transfer_is_found_when_a_person_asks(wor
         world.documents.delete(EVENTS, state["milestones"]["executed"]["eventId"])
     assert world.run()["causes"] == {"event_deleted": 4}
     world.assert_straight()
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_an_unreadable_event_of_a_crooked_transfer_stops_nobody(world: World, *, mapped: bool) -> None:
+    """An agreement of neither party, on a transfer to repair or to join, neither counts nor raises."""
+    world.start("b", mapped=mapped)
+    key = "b" if mapped else transfer_hash("b")
+    world.act("b", "agree_send", sees=not mapped)
+    event = {"eventId": "x", "eventType": "blockchain.v5.agreement", "rolloverId": key, "timestamp": "2023"}
+    world.log.append({**event, "data": {}})
+    world.documents.put(MAPPINGS, transfer_hash("b"), {"transferId": "b"})
+    world.live("a", LEVEL_3[:2], sees=False)
+    assert not world.run()["errorCount"]
+    assert (world.state("b") or {})["contractState"] == 2
+    world.assert_straight()
