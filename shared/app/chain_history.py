@@ -97,12 +97,12 @@ class ChainHistory:
         ("", False) means wait: the event may be younger than the pin.
         """
         data = event["data"]
+        # What was seen, or the application wrote, after the pinned block may well be true by the next one.
+        younger = _seconds(event["timestamp"]) > pin.timestamp
         if data.get("evidence"):
-            return "the contract's state no longer shows the step", True
+            return ("", False) if younger else ("the contract's state no longer shows the step", True)
         if is_ours(event):
             return self._refuted_log(event)
-        # What the application wrote after the pinned block may well be true by the next one.
-        younger = _seconds(event["timestamp"]) > pin.timestamp
         if isinstance(data.get("transactionHash"), str):
             return self._refuted_transaction(data["transactionHash"], pin, younger=younger)
         return ("", False) if younger else ("no transaction is given and the contract has not moved", True)

@@ -253,3 +253,19 @@ def test_a_wrongly_superseded_event_is_reinstated(world: World) -> None:
     assert state
     assert state["status"] == "awaiting_financial_verification"
     world.assert_straight()
+
+
+def test_what_the_contract_showed_after_the_pin_is_not_taken_back(world: World) -> None:
+    """Evidence seen at the latest block stands when the next run reads an older one, also after a joining."""
+    world.start("a")
+    world.start("b", mapped=False)
+    for transfer in ("a", "b"):
+        world.act(transfer, "agree_send")
+        for log in world.act(transfer, "agree_receive", sees=False):
+            world.chain.lose_log(log)
+    assert world.run(block="latest")["createdByContractState"] == 2
+    world.documents.put("transfer_hash_mappings", transfer_hash("b"), {"transferId": "b"})
+    world.run(block="latest")
+    report = world.run(block="1")
+    assert (report["mismatchCount"], report["supersededCount"]) == (0, 0)
+    world.assert_straight()
