@@ -93,6 +93,12 @@ class Repair:
             if f.comparison.missing or f.comparison.deleted
         }
         logs = self._history.logs_of_transfers(searched, self._pin.number)
+        # An earlier step told at too high a block (a stranger's, or a lost reorg's) must not hide the log.
+        short = [f for f in findings if f.comparison.missing - self._steps(logs, f)]
+        keys = {f.candidate.transfer_hash for f in short}
+        floor = self._spec.deployment_block
+        again = {key: floor for key in keys if searched.get(key, floor) > floor}
+        logs.update(self._history.logs_of_transfers(again, self._pin.number))
         headers = self._history.headers_of(log for found in logs.values() for log in found)
         done = {}
         for finding in findings:
@@ -101,6 +107,10 @@ class Repair:
             # Many repairs in one page must not outlast the lease.
             self._heartbeat()
         return done
+
+    def _steps(self, logs: Mapping[str, Sequence[RawLog]], finding: Finding) -> set[str]:
+        found = (self._spec.decode(log) for log in logs.get(finding.candidate.transfer_hash, ()))
+        return {decoded.step for decoded in found if decoded is not None}
 
     def _search_from(self, finding: Finding) -> int:
         state, comparison = finding.candidate.state, finding.comparison

@@ -269,3 +269,23 @@ def test_what_the_contract_showed_after_the_pin_is_not_taken_back(world: World) 
     report = world.run(block="1")
     assert (report["mismatchCount"], report["supersededCount"]) == (0, 0)
     world.assert_straight()
+
+
+def test_a_step_told_at_too_high_a_block_hides_no_log(world: World) -> None:
+    """Before the contract's state is the evidence, the log is looked for from the deployment on."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    told = {
+        "eventId": "told", "eventType": "blockchain.v5.financial", "rolloverId": "a",
+        "timestamp": "2023-11-14T22:30:00Z", "data": {"blockNumber": 8, "transactionHash": "0x" + "12" * 32},
+    }  # fmt: skip
+    world.log.append(told)
+    world.projection.project([told])
+    world.live("a", [["financial"], ["executed"]], sees=False)
+    world.chain.mine_empty(10)
+    report = world.run()
+    assert (report["createdCount"], report["createdByContractState"]) == (2, 0)
+    state = world.state("a")
+    assert state
+    assert state["milestones"]["executed"]["proof"] == "log"
+    world.assert_straight()
