@@ -50,8 +50,9 @@ class DueTransfers:
     (``moved``) since the last one, those that hung crooked then (``suspect``), and a rotating
     ``share`` large enough that each is checked every ``rotation_runs`` runs. Closed ones are due once
     after finality (``closed``), from then on by rotation (``closed_share``), or all of them where
-    ``whole`` is asked for and they are as few. ``mapped``: hashes that the
-    application mapped and nobody projected. ``unplaced``: open, but on no contract yet.
+    ``whole`` is asked for and they are as few. ``mapped``: hashes that the application mapped and nobody
+    projected. ``unplaced``: open, but on no contract yet; ``unplaced_share``: closed before anything of
+    them on chain was known, by rotation as ``closed_share``.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class DueTransfers:
             "suspect": self._suspect,
             "share": self._share,
             "unplaced": self._unplaced,
+            "unplaced_share": self._unplaced_share,
             "closed": self._closed,
             "closed_share": self._closed_share,
             "mapped": self._mapped,
@@ -94,7 +96,7 @@ class DueTransfers:
     def phases(self) -> list[str]:
         """Return the phases of this run, in order."""
         first = ["suspect", "changed", "moved", "share"] if self.tiered else ["open"]
-        return [*first, "unplaced", "mapped", "closed_share", "closed"]
+        return [*first, "unplaced", "mapped", "unplaced_share", "closed_share", "closed"]
 
     def page(self, phase: str, after: After) -> Page:
         """Return the next page of a phase."""
@@ -125,26 +127,33 @@ class DueTransfers:
 
     def _share(self, after: After) -> Page:
         budget = math.ceil(self.open_count / self._rotation_runs)
-        return self._rotating("shareAfter", after, budget, is_open=True)
+        return self._rotating("shareAfter", after, budget, (("contractKey", self._spec.key), ("open", True)))
+
+    def _unplaced_share(self, after: After) -> Page:
+        page = self._closed_in_turn("unplacedShareAfter", after, None)
+        # What was joined to another transfer is checked as that one.
+        due = [c for c in page.candidates if c.state and not c.state.get("joinedTo")]
+        return Page(due, page.after, page.cursor)
 
     def _closed_share(self, after: After) -> Page:
-        where = (("contractKey", self._spec.key), ("open", False))
-        count = self._documents.count(STATES, where)
-        whole = count <= self._whole_up_to
-        budget = count if whole else math.ceil(count / self._rotation_runs)
-        start = after or ([None, 0] if whole else None)
-        page = self._rotating("closedShareAfter", start, budget, is_open=False)
+        page = self._closed_in_turn("closedShareAfter", after, self._spec.key)
         # Those that phase ``closed`` has yet to come to are left to it.
         through = self._cursor.get("closedAfter", [-1, ""])
         due = [c for c in page.candidates if c.state and [_last_block(c.state), c.rollover_id] <= through]
         return Page(due, page.after, page.cursor)
 
-    def _rotating(self, name: str, after: After, budget: int, *, is_open: bool) -> Page:
+    def _closed_in_turn(self, name: str, after: After, contract_key: str | None) -> Page:
+        where = (("contractKey", contract_key), ("open", False))
+        count = self._documents.count(STATES, where)
+        whole = count <= self._whole_up_to
+        budget = count if whole else math.ceil(count / self._rotation_runs)
+        return self._rotating(name, after or ([None, 0] if whole else None), budget, where)
+
+    def _rotating(self, name: str, after: After, budget: int, where: tuple[tuple[str, Any], ...]) -> Page:
         """Go on where the last run stopped, as far as the budget, then start over in the next run."""
         key, taken = after or [self._cursor.get(name), 0]
         if taken >= budget:
             return Page([], None)
-        where = (("contractKey", self._spec.key), ("open", is_open))
         page = self._query(where, [key] if key else None, budget - taken)
         taken += len(page.candidates)
         cursor = {name: page.after[0] if page.after else None}

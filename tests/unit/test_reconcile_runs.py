@@ -9,6 +9,7 @@ import pytest
 from shared.app.lease import Lease
 from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.domain.comparison import MISSING
 from shared.domain.events import EVENTS
 from shared.errors import Conflict, InvalidInput, NotFound
 from tests.support.world import ADDRESS, LEVEL_3, RECEIVER, SENDER, World
@@ -148,3 +149,23 @@ def test_past_the_limit_a_run_is_tiered(tmp_path: Path) -> None:
     world.documents.delete(EVENTS, event["eventId"])
     causes = [world.run()["causes"] for _ in range(4)]
     assert {"event_deleted": 1} in causes
+
+
+def test_what_was_closed_before_the_chain_told_is_checked(world: World) -> None:
+    """A transfer that was cancelled before any log of it was seen is looked at, by hand and in its turn."""
+    for transfer in ("a", "b"):
+        world.start(transfer)
+        cancelled = {
+            "eventId": f"cancelled-{transfer}", "eventType": "rollover.cancelled", "rolloverId": transfer,
+            "timestamp": "2023-11-14T22:30:00Z", "data": {},
+        }  # fmt: skip
+        world.log.append(cancelled)
+        world.projection.project([cancelled])
+    world.live("a", LEVEL_3[:2], sees=False)
+    assert world.run()["causes"] == {MISSING: 1}
+    world.live("b", LEVEL_3[:2], sees=False)
+    world.documents.put("chain_cursors", "1", {"readThrough": 10**6})
+    world.clock.advance(10**6)
+    reports = [world.reconcile.run() for _ in range(2)]
+    assert sum(report["createdCount"] for report in reports) == 2
+    world.assert_straight()
