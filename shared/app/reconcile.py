@@ -10,7 +10,7 @@ from shared.app.chain_heads import ChainHeads
 from shared.app.lease import Lease
 from shared.app.reconcile_contract import ReconcileContract
 from shared.app.reconcile_report import Report
-from shared.app.sweep import sweep_misplaced, sweep_stateless, sweep_unprojected
+from shared.app.sweep import sweep_misplaced, sweep_stateless, sweep_unprojected, sweep_unstamped
 from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound
 from shared.ports import Alert
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from shared.ports import AlertSink, Chain, Clock, Document, Documents
 
 LEASE: Final = "reconcile"
-_MISPLACED_SHARE: Final = 10
-"""Of the sweep limit, one in so many: states that a hand has hidden are rare."""
+_IN_TURN_SHARE: Final = 10
+"""Of the sweep limit, one in so many: states that a hand has hidden, or events without a time, are rare."""
 _TAGS: Final = ("latest", "safe", "finalized")
 
 
@@ -182,6 +182,13 @@ class Reconcile:
             limit=limit,
             dry_run=report.dry_run,
         )
+        again += sweep_unstamped(
+            self._documents,
+            self._projection,
+            settled=settled,
+            limit=None if manual else limit // _IN_TURN_SHARE,
+            dry_run=report.dry_run,
+        )
         again += sweep_stateless(
             self._documents, self._projection, limit=None if manual else limit, dry_run=report.dry_run
         )
@@ -189,7 +196,7 @@ class Reconcile:
             self._documents,
             self._projection,
             {spec.key for spec in self._registry.contracts},
-            limit=None if manual else limit // _MISPLACED_SHARE,
+            limit=None if manual else limit // _IN_TURN_SHARE,
             dry_run=report.dry_run,
         )
         for rollover_id in again:

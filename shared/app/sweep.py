@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from shared.app.project_events import ProjectEvents
+    from shared.domain.events import Event
     from shared.domain.state import State
     from shared.ports import Documents
 
 SWEEP: Final = "sweep"
 STATELESS: Final = "stateless"
+UNSTAMPED: Final = "unstamped"
 MISPLACED: Final = "misplaced"
 CURSORS: Final = "reconciliation_cursors"
 _PAGE: Final = 500
@@ -61,12 +63,47 @@ def sweep_unprojected(
             kept = after if after[0] <= settled else kept
         if len(page) < _PAGE:
             break
-    if dry_run:
-        return list(stale)
-    again = [rollover_id for rollover_id in stale if projection.rebuild(rollover_id)]
-    if kept:
+    again = [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
+    if kept and not dry_run:
         documents.put(CURSORS, SWEEP, {"after": list(kept)})
     return again
+
+
+def sweep_unstamped(
+    documents: Documents, projection: ProjectEvents, *, settled: str, limit: int | None, dry_run: bool
+) -> list[str]:
+    """Project again what its state does not know and no order of storing tells; return the transfers.
+
+    The application's events may say nothing of when they were stored, or a time long past, behind the
+    place that ``sweep_unprojected`` has reached. Looks at up to ``limit`` events, in turn over all of them;
+    those stored after ``settled`` are the other sweep's.
+    """
+    cursor = documents.get(CURSORS, UNSTAMPED) or {}
+    last = None if limit is None else cursor.get("after")
+    stale: dict[str, None] = {}
+    looked_at = 0
+    while limit is None or looked_at < limit:
+        page = documents.query(EVENTS, Query(limit=_PAGE, after=None if last is None else (last,)))
+        events = [e for _, e in page if not unreadable(e) and not _stored_after(settled, e)]
+        states = documents.get_many(STATES, {event["rolloverId"] for event in events})
+        whole = {key: state for key, state in states.items() if is_intact(state)}
+        for event in events:
+            state = whole.get(event["rolloverId"])
+            # Without a state, or an edited one: the other sweeps and the pages find those.
+            if state is not None and not knows(state, event):
+                stale[event["rolloverId"]] = None
+        looked_at += len(page)
+        last = page[-1][0] if len(page) == _PAGE else None
+        if last is None:
+            break
+    if limit is not None and not dry_run:
+        documents.put(CURSORS, UNSTAMPED, {"after": last})
+    return [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
+
+
+def _stored_after(settled: str, event: Event) -> bool:
+    stored_at = (event.get("audit") or {}).get("storedAt")
+    return isinstance(stored_at, str) and stored_at > settled
 
 
 def sweep_stateless(

@@ -251,12 +251,13 @@ def is_intact(state: Mapping[str, Any]) -> bool:
 
 
 def knows(state: State, event: Mapping[str, Any]) -> bool:
-    """Say whether the event has been joined into the state."""
+    """Say whether the event has certainly been joined into the state (an overflowing one does not tell)."""
     if state["overflow"] or event["timestamp"] > state["lastEventAt"]:
-        return bool(state["overflow"])
+        return False
     data = event.get("data", {})
     if event["eventType"] in (SUPERSEDED, REINSTATED):
-        return bool(state["verdicts"].get(data["targetEventId"], [-1])[0] >= data.get("verdictSeq", 0))
+        verdict = [data.get("verdictSeq", 0), event["eventType"] == REINSTATED]
+        return bool(state["verdicts"].get(data["targetEventId"], [-1, False]) >= verdict)
     if event["eventType"] == CORRECTION and data.get("joinedTo"):
         return bool(state["joinedTo"])
     return event["eventId"] in state["proofs"] or milestone_of(event) is None

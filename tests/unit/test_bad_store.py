@@ -9,7 +9,7 @@ import pytest
 from shared.app.event_log import MAPPINGS
 from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash
-from shared.domain.state import STATES
+from shared.domain.state import PROOF_LIMIT, STATES
 from shared.errors import InvalidInput
 from tests.support.world import LEVEL_3, World
 
@@ -142,4 +142,48 @@ def test_an_unreadable_event_of_a_crooked_transfer_stops_nobody(world: World, *,
     world.live("a", LEVEL_3[:2], sees=False)
     assert not world.run()["errorCount"]
     assert (world.state("b") or {})["contractState"] == 2
+    world.assert_straight()
+
+
+def _cancelled(**more: Any) -> dict[str, Any]:
+    return {
+        "eventId": "cancelled", "eventType": "rollover.cancelled", "rolloverId": "a",
+        "timestamp": "2023-11-14T22:30:00Z", "data": {}, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"audit": {"immutable": True}},
+        {"audit": {"storedAt": "2020-01-01T00:00:00Z"}},
+        {"audit": {"storedAt": 1_700_000_000_000}},
+    ],
+)
+@pytest.mark.parametrize("manual", [True, False])
+def test_an_event_that_no_order_of_storing_shows_is_projected(
+    world: World, more: dict[str, Any], *, manual: bool
+) -> None:
+    """Without a time of storing, or with one long past, an event that no trigger brought is found in turn."""
+    world.start("b")
+    world.clock.advance(600)
+    world.run()
+    world.documents.put(EVENTS, "cancelled", _cancelled(**more))
+    assert world.reconcile.run(manual=manual)["causes"] == {"not_projected": 1}
+    assert (world.state("a") or {})["status"] == "cancelled"
+    world.assert_straight()
+
+
+def test_a_lost_trigger_of_an_overflowing_transfer_is_found(world: World) -> None:
+    """A state that no longer holds all proofs does not tell what it knows, so it is computed anew."""
+    for number in range(PROOF_LIMIT + 1):
+        event = {**_cancelled(eventType="rollover.documents_submitted"), "eventId": f"submitted-{number}"}
+        world.log.append(event)
+        world.projection.project([event])
+    world.log.append(_cancelled())
+    assert world.run(dry_run=True)["causes"] == {"not_projected": 1}
+    assert world.run()["causes"] == {"not_projected": 1}
+    assert (world.state("a") or {})["status"] == "cancelled"
+    assert world.run(dry_run=True)["causes"] == {}
     world.assert_straight()

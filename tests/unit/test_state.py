@@ -179,3 +179,19 @@ def test_an_unmapped_transfer_is_kept_under_its_hash() -> None:
         False,
         LIFE[0]["data"]["transferHash"],
     )
+
+
+def test_at_one_counter_a_reinstatement_is_news_to_a_state_that_knows_the_removal() -> None:
+    """What would change a state is not known to it; one that overflows cannot tell, so it knows nothing."""
+    event = log_event("agree_send", 3)
+    superseded = {**verdict_event(event, 2, SUPERSEDED, "x"), "rolloverId": ROLLOVER}
+    reinstated = {**verdict_event(event, 2, REINSTATED, "x"), "rolloverId": ROLLOVER}
+    taken_back = fold(ROLLOVER, [event, superseded])
+    back = fold(ROLLOVER, [event, superseded, reinstated])
+    assert taken_back is not None
+    assert back is not None
+    assert not knows(taken_back, reinstated)
+    assert knows(back, superseded)
+    many = fold(ROLLOVER, [log_event("agree_send", block) for block in range(1, PROOF_LIMIT + 2)])
+    assert many is not None
+    assert not knows(many, foreign("rollover.cancelled", 1))
