@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.app.chain_heads import ChainHeads
 from shared.app.lease import Lease
 from shared.app.reconcile_contract import ReconcileContract
+from shared.app.reconcile_page import PageCheck
 from shared.app.reconcile_report import Report
 from shared.app.sweep import sweep_misplaced, sweep_stateless, sweep_unprojected, sweep_unstamped
-from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound
+from shared.domain.lifecycle import ContractState
+from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound, UndecodableLog
 from shared.ports import Alert
 
 if TYPE_CHECKING:
@@ -162,7 +164,25 @@ class Reconcile:
             self._documents, chain, spec, pin, self._event_log, self._projection, self._heads,
             report, self._settings, heartbeat, late=not manual and self._is_late(spec.chain_id, pin),
             resolves=None if manual else self._settings.resolve_limit,
+            elsewhere=lambda transfer_hash: self._is_known_elsewhere(spec, transfer_hash, block),
         )  # fmt: skip
+
+    def _is_known_elsewhere(self, spec: ContractSpec, transfer_hash: str, block: str | None) -> bool:
+        """Say whether another contract knows the hash; one that does not answer may."""
+        for other in self._registry.contracts:
+            chain = self._chains.get(other.chain_id)
+            if other.key == spec.key or chain is None:
+                continue
+            try:
+                pin = pinned_block(chain, other, block)
+                if pin.number < other.deployment_block:
+                    continue
+                told = PageCheck(self._documents, chain, other, pin).contract_state(transfer_hash)
+            except (ChainUnavailable, UndecodableLog):
+                return True
+            if told is not ContractState.NONE:
+                return True
+        return False
 
     def _is_late(self, chain_id: int, pin: Header) -> bool:
         """Say whether the live path may still bring what is missing at the pin."""

@@ -11,6 +11,7 @@ from shared.app.join_unmapped import JoinUnmapped
 from shared.app.reconcile_page import Candidate, PageCheck
 from shared.app.repair import Repair, Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, MISSING
+from shared.domain.lifecycle import ContractState
 from shared.domain.state import STATES, is_intact
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class ReconcileContract:
         *,
         late: bool,
         resolves: int | None,
+        elsewhere: Callable[[str], bool],
     ) -> None:
         self._documents = documents
         self._chain = chain
@@ -55,6 +57,7 @@ class ReconcileContract:
         self._pin = pin
         self._report = report
         self._late = late
+        self._elsewhere = elsewhere
         self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
         history = ChainHistory(chain, spec, settings.platform_wallets)
@@ -85,7 +88,7 @@ class ReconcileContract:
         if state is not None and state.get("contractKey") not in (None, self._spec.key):
             return
         candidate = Candidate(rollover_id, hash_of(rollover_id), state)
-        answer = self._check.contract_state(candidate)
+        answer = self._check.contract_state(candidate.transfer_hash)
         if state is None and answer == 0:
             return
         self._put_right([candidate])
@@ -101,8 +104,8 @@ class ReconcileContract:
         result = self._check.check(candidates)
         for error in result.errors:
             self._report.error(self._spec.key, error)
-        done = self._told(result.findings)
-        findings = result.findings
+        findings = [finding for finding in result.findings if not self._is_anothers(finding)]
+        done = self._told(findings)
         for _ in range(0 if self._report.dry_run else _ROUNDS):
             due = [f for f in findings if done[f.candidate.rollover_id].cause != LATE]
             if not due:
@@ -113,6 +116,13 @@ class ReconcileContract:
         crooked = {f.candidate.rollover_id for f in findings}
         for rollover_id, repaired in done.items():
             self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
+
+    def _is_anothers(self, finding: Finding) -> bool:
+        """Say whether a transfer on no contract yet, which this one does not know, is known to another."""
+        state = finding.candidate.state
+        nobodys = state is not None and is_intact(state) and state["contractKey"] is None
+        unknown = finding.contract_state is ContractState.NONE
+        return nobodys and unknown and self._elsewhere(finding.candidate.transfer_hash)
 
     def _told(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
         causes = {

@@ -57,10 +57,10 @@ class PageCheck:
         self._spec = spec
         self.pin = pin
 
-    def contract_state(self, candidate: Candidate) -> ContractState:
+    def contract_state(self, transfer_hash: str) -> ContractState:
         """Return what the contract says of one transfer; ChainUnavailable where it does not answer."""
         answer = self._chain.call_many(
-            [Call(self._spec.address, self._spec.state_call(candidate.transfer_hash))], self.pin.hash
+            [Call(self._spec.address, self._spec.state_call(transfer_hash))], self.pin.hash
         )[0]
         if not answer.ok:
             raise ChainUnavailable(f"contract {self._spec.key} refused to tell its state")
