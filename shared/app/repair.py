@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.app.project_events import readable
-from shared.domain.comparison import AHEAD, EXPLANATIONS, INCONSISTENT, LATE, MISSING, UNPROJECTED
+from shared.domain.comparison import (
+    AHEAD,
+    EXPLANATIONS,
+    INCONSISTENT,
+    LATE,
+    MISSING,
+    UNPROJECTED,
+    proofs_of,
+)
 from shared.domain.events import (
     CORRECTION,
     REINSTATED,
@@ -20,7 +28,7 @@ from shared.domain.events import (
     log_coordinates,
 )
 from shared.domain.lifecycle import STEPS, steps_needed
-from shared.domain.state import fold, is_superseded
+from shared.domain.state import everything_told, is_superseded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -167,8 +175,7 @@ class Repair:
         for each in (external, events):
             counter = self._heads.reorg_counter(chain_id)
             self._record(self._event_log.append_chain(chain_id, each, counter), done)
-        before = fold(finding.candidate.rollover_id, stream)
-        verdicts = before["verdicts"] if before else {}
+        proofs, verdicts = everything_told(finding.candidate.rollover_id, stream)
         # Each by its own id, and by that of the correction which joined it to this transfer.
         rollover_id = finding.candidate.rollover_id
         ids = {e["eventId"]: (e["eventId"], correction_id(e["eventId"], rollover_id)) for e in events}
@@ -179,7 +186,6 @@ class Repair:
             counter = self._above({verdicts[key][0] for keys in judged.values() for key in keys})
             reason = "its log is on the canonical chain"
             self._record(self._event_log.judge(wrongly, counter, REINSTATED, reason), done)
-        proofs = before["proofs"] if before else {}
         proved = {p["milestone"] for key, p in proofs.items() if not is_superseded(verdicts, key)}
         proved |= {event["data"]["step"] for event in events}
         # Mint and burn at state 8 are suspects, not certainties: without a log there was none.
@@ -210,11 +216,10 @@ class Repair:
 
     def _take_back(self, finding: Finding, stream: Sequence[Event], done: Repaired) -> None:
         stored = {event["eventId"]: event for event in stream}
-        folded = fold(finding.candidate.rollover_id, stream)
-        verdicts = folded["verdicts"] if folded else {}
+        proofs, verdicts = everything_told(finding.candidate.rollover_id, stream)
         known = False
         refuted: dict[str, list[Event]] = defaultdict(list)
-        for key in finding.comparison.ahead:
+        for key in self._ahead(finding, proofs, verdicts):
             event = stored.get(key)
             if event is None or is_superseded(verdicts, key):
                 # Gone, or judged by a run that died before it projected: the rebuild drops it.
@@ -243,6 +248,17 @@ class Repair:
             done.superseded += self._event_log.supersede(gone, counter, reason).stored
         for reason, events in refuted.items():
             done.superseded += self._event_log.supersede(events, counter, reason).stored
+
+    def _ahead(
+        self, finding: Finding, proofs: Mapping[str, Any], verdicts: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        state, ahead = finding.candidate.state, finding.comparison.ahead
+        if state is None or not state["overflow"]:
+            return ahead
+        # The state shows the best proof of each step only; the others would come up one by one.
+        steps = {state["proofs"][key]["milestone"] for key in ahead}
+        whole = {"proofs": proofs, "verdicts": verdicts, "contractKey": state["contractKey"]}
+        return tuple(dict.fromkeys([*ahead, *proofs_of(whole, steps, self._pin.number)]))
 
     def _above(self, sequences: set[int]) -> int:
         """Return a value of the reorg counter above all of these, raising it where necessary."""

@@ -10,7 +10,7 @@ from shared.domain.lifecycle import STEPS, ContractState, steps_excluded, steps_
 from shared.domain.state import is_intact, is_superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from shared.domain.state import State
 
@@ -103,10 +103,11 @@ def compare(
     deleted = tuple(key for key in supporting_ids(state) if key not in stored)
     if not (missing or excluded or deleted):
         return STRAIGHT
-    return Comparison(missing, _proofs_of(state, excluded, pin_block), deleted)
+    return Comparison(missing, proofs_of(state, excluded, pin_block), deleted)
 
 
-def _proofs_of(state: State, steps: set[str], pin_block: int) -> tuple[str, ...]:
+def proofs_of(state: Mapping[str, Any], steps: Collection[str], pin_block: int) -> tuple[str, ...]:
+    """Return the ids of all that proves these steps up to the pinned block, on the state's contract."""
     return tuple(
         key
         for key, proof in state["proofs"].items()

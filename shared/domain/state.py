@@ -165,6 +165,16 @@ def fold(rollover_id: str, events: Iterable[Mapping[str, Any]]) -> State | None:
     return joined.document() if joined.last else None
 
 
+def everything_told(
+    rollover_id: str, events: Iterable[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all proofs and verdicts of one transfer's events; past ``PROOF_LIMIT`` its state lacks some."""
+    joined = _Fold(rollover_id)
+    for event in events:
+        joined.add(event)
+    return joined.proofs, joined.verdicts
+
+
 def _join_verdict(verdicts: dict[str, Any], event: Mapping[str, Any]) -> None:
     target, sequence = _judged(event.get("data", {}))
     # At one value of the counter a reinstatement outweighs: it was written by one who saw the log again.

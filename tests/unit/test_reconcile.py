@@ -11,7 +11,7 @@ from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS, SUPERSEDED
 from shared.domain.hashing import transfer_hash
-from shared.domain.state import STATES
+from shared.domain.state import PROOF_LIMIT, STATES
 from tests.support.world import LEVEL_2, LEVEL_3, World
 
 if TYPE_CHECKING:
@@ -288,4 +288,39 @@ def test_a_step_told_at_too_high_a_block_hides_no_log(world: World) -> None:
     state = world.state("a")
     assert state
     assert state["milestones"]["executed"]["proof"] == "log"
+    world.assert_straight()
+
+
+def _told(world: World, kind: str, count: int) -> None:
+    for number in range(count):
+        event = {
+            "eventId": f"{kind}-{number}", "eventType": kind, "rolloverId": "a",
+            "timestamp": "2023-11-14T22:30:00Z", "data": {},
+        }  # fmt: skip
+        world.log.append(event)
+        world.projection.project([event])
+
+
+def test_past_the_limit_a_log_that_was_wrongly_taken_back_counts_again(world: World) -> None:
+    """A state that no longer holds its verdicts is repaired by those of the events."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    _told(world, "rollover.documents_submitted", PROOF_LIMIT + 1)
+    event = world.documents.get(EVENTS, (world.state("a") or {})["milestones"]["agree_receive"]["eventId"])
+    assert event
+    world.log.supersede([event], 1, "a node that lied")
+    world.projection.rebuild("a")
+    assert [m["repaired"] for m in world.run()["mismatches"]] == [True]
+    assert (world.state("a") or {})["status"] == "awaiting_financial_verification"
+    world.assert_straight()
+
+
+def test_past_the_limit_all_that_is_ahead_is_taken_back_at_once(world: World) -> None:
+    """Seventy invented executions are superseded in the run that finds them, not three in every run."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    _told(world, "blockchain.v5.executed", PROOF_LIMIT + 6)
+    world.chain.mine_empty(200)
+    assert world.run()["supersededCount"] == PROOF_LIMIT + 6
+    assert (world.state("a") or {})["status"] == "awaiting_financial_verification"
     world.assert_straight()
