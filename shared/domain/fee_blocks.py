@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ENTRY_PERCENTILE: Final = 10
+"""Below this percentile of gas lie the block producer's own transactions, and those paid for otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class BlockFees:
             raise InvalidInput(f"gas_used of block {self.number} is more than its gas_limit, or that is 0")
         if any(tip < 0 for tip in self.tips.values()):
             raise InvalidInput(f"a tip of block {self.number} is negative")
+
+    @property
+    def entry_tip_wei(self) -> int | None:
+        """Tip at which one surely got in: a tenth of the block's gas paid no more. None where unknown."""
+        return self.tip_at(ENTRY_PERCENTILE)
 
     def tip_at(self, percentile: float) -> int | None:
         """Return the tip at the lowest recorded percentile that is not below this one; None without one."""
