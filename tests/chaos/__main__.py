@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from shared.errors import PlumblineError
 from tests.chaos.scenario import Chaos
+
+_LAST_WORDS = 3000
 
 
 def main() -> int:
@@ -21,11 +25,14 @@ def main() -> int:
     for seed in range(options.seed, options.seed + options.seeds):
         print(f"seed {seed}", flush=True)  # noqa: T201 - its output
         with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-            differs = Chaos(Path(directory), seed, tell=_say).run(options.seconds)
+            try:
+                differs = Chaos(Path(directory), seed, tell=_say).run(options.seconds)
+            except (PlumblineError, AssertionError, subprocess.TimeoutExpired) as error:
+                differs = [f"{type(error).__name__}: {error}"]
             if differs:
                 failed.append(seed)
                 log = (Path(directory) / "var" / "local.log").read_text("utf-8", "replace")
-                _say(log[-3000:])
+                _say(log[-_LAST_WORDS:])
         _say("\n".join(differs[:20]) if differs else f"seed {seed}: events and states are the chain's")
     print(f"{options.seeds - len(failed)} of {options.seeds} seeds straight; failed: {failed}")  # noqa: T201
     return 1 if failed else 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -14,6 +15,7 @@ from shared.local.escrow.calldata import artefact
 from shared.ports import Query
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from shared.local.escrow.client import EscrowClient
@@ -26,28 +28,45 @@ _TYPES: Final = {
     "TokensBurned": "blockchain.v5.burned",
     "TransferCompleted": "blockchain.v5.completed",
 }
+_EXTERNAL: Final = "blockchain.external_transaction"
 _VERDICTS: Final = {"system.event_superseded": False, "system.event_reinstated": True}
+_NOT_ARGUMENTS: Final = (
+    "chainId",
+    "contract",
+    "step",
+    "agreementType",
+    "blockHash",
+    "transactionHash",
+    "logIndex",
+)
 _TOLD_LATER: Final = ("audit", "stateHash", "verdicts", "verdictSeq", "eventId", "metadata")
 """Fields that say when, how often or by whom it was written, not what happened."""
 
-Place = tuple[str, str, int]
+Place = tuple[str, str, int | str]
+"""Block hash, transaction hash, and log index; or what the event says of the transaction as a whole."""
+Told = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Compares one store with one contract; ``mapped`` gives the hash of each transfer that has an id."""
+    """Compares one store with one contract; ``mapped`` gives the hash of each transfer that has an id.
+
+    ``wallets`` are the platform's, lower-case: a transaction of another is to have an event of its own.
+    """
 
     store: Path
     escrow: EscrowClient
     hashes: tuple[str, ...]
     mapped: dict[str, str]
+    wallets: AbstractSet[str] = frozenset()
+    _senders: dict[str, str] = field(default_factory=dict)
 
     def differences(self) -> list[str]:
         """Return what is missing, what is too much, and every state that is not the contract's."""
         documents = SqliteDocuments(self.store)
         try:
             events = [event for _, event in documents.query("events", Query())]
-            live, wrong = self._live(events)
+            live, wrong = _live(events)
             told = self._canonical()
             wrong += [f"missing: {told[place]} at {place}" for place in told.keys() - live.keys()]
             wrong += [f"too much: {live[place]} at {place}" for place in live.keys() - told.keys()]
@@ -68,47 +87,61 @@ class Judge:
             documents.close()
         return sorted(wrong)
 
-    def _canonical(self) -> dict[Place, tuple[Any, ...]]:
+    def _canonical(self) -> dict[Place, Told]:
         web3 = Web3()
-        contract = web3.eth.contract(abi=artefact()["abi"])
-        decoders = {event().topic: event() for event in contract.events}
+        events: Any = web3.eth.contract(abi=artefact()["abi"]).events
+        decoders = {event().topic: event() for event in events}
         asked = {"fromBlock": "0x0", "toBlock": "latest", "address": self.escrow.address}
-        canonical: dict[Place, tuple[Any, ...]] = {}
+        canonical: dict[Place, Told] = {}
         for log in self.escrow.rpc.call("eth_getLogs", asked):
             found = decoders[log["topics"][0]].process_log(_parsed(log))
-            args = found["args"]
-            place = (log["blockHash"], log["transactionHash"], int(log["logIndex"], 16))
-            canonical[place] = (
-                _TYPES[found["event"]],
-                "0x" + bytes(args["transferHash"]).hex(),
-                args.get("grossAmount"),
-            )
+            transaction = (log["blockHash"], log["transactionHash"])
+            number = str(int(log["blockNumber"], 16))
+            arguments = {**_plain(found["args"]), "blockNumber": number}
+            at = datetime.fromtimestamp(int(log["blockTimestamp"], 16), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            canonical[*transaction, int(log["logIndex"], 16)] = (_TYPES[found["event"]], at, arguments)
+            sender = self._sender(log["transactionHash"])
+            if self.wallets and sender not in self.wallets:
+                canonical[*transaction, _EXTERNAL] = (_EXTERNAL, at, number, sender)
         return canonical
 
-    def _live(self, events: list[dict[str, Any]]) -> tuple[dict[Place, tuple[Any, ...]], list[str]]:
-        verdicts: dict[str, tuple[int, bool]] = {}
-        for event in events:
-            if event["eventType"] in _VERDICTS:
-                verdict = (event["data"]["verdictSeq"], _VERDICTS[event["eventType"]])
-                target = event["data"]["targetEventId"]
-                verdicts[target] = max(verdict, verdicts.get(target, verdict))
-        live: dict[Place, tuple[Any, ...]] = {}
-        wrong = []
-        for event in events:
-            if event["eventType"] not in _TYPES.values():
-                continue
-            if not verdicts.get(event["eventId"], (0, True))[1]:
-                continue
-            data = event["data"]
-            if data.get("evidence") == "contract_state":
-                wrong.append(f"an event without its log: {event['eventId']} {event['eventType']}")
-                continue
+    def _sender(self, transaction_hash: str) -> str:
+        if transaction_hash not in self._senders:
+            found = self.escrow.rpc.call("eth_getTransactionByHash", transaction_hash)
+            self._senders[transaction_hash] = found["from"].lower()
+        return self._senders[transaction_hash]
+
+
+def _live(events: list[dict[str, Any]]) -> tuple[dict[Place, Told], list[str]]:
+    verdicts: dict[str, tuple[int, bool]] = {}
+    for event in events:
+        if event["eventType"] in _VERDICTS:
+            verdict = (event["data"]["verdictSeq"], _VERDICTS[event["eventType"]])
+            target = event["data"]["targetEventId"]
+            verdicts[target] = max(verdict, verdicts.get(target, verdict))
+    standing = [event for event in events if verdicts.get(event["eventId"], (0, True))[1]]
+    transactions = {event["eventId"]: event["data"].get("transactionHash") for event in standing}
+    live: dict[Place, Told] = {}
+    wrong = []
+    for event in standing:
+        data, kind, at = event["data"], event["eventType"], event["timestamp"]
+        if kind == _EXTERNAL:
+            place: Place = (data["blockHash"], data["transactionHash"], _EXTERNAL)
+            told: Told = (kind, at, str(data["blockNumber"]), data["sender"])
+            if transactions.get(data["actionEventId"]) != data["transactionHash"]:
+                wrong.append(f"not linked to what it did: {place}")
+        elif kind not in _TYPES.values():
+            continue
+        elif data.get("evidence") == "contract_state":
+            wrong.append(f"an event without its log: {event['eventId']} {kind}")
+            continue
+        else:
             place = (data["blockHash"], data["transactionHash"], int(data["logIndex"]))
-            if place in live:
-                wrong.append(f"twice: {place}")
-            gross = data.get("grossAmount")
-            live[place] = (event["eventType"], data["transferHash"], None if gross is None else int(gross))
-        return live, wrong
+            told = (kind, at, _plain({name: data[name] for name in data if name not in _NOT_ARGUMENTS}))
+        if place in live:
+            wrong.append(f"twice: {place}")
+        live[place] = told
+    return live, wrong
 
 
 def checksum(store: Path) -> str:
@@ -132,6 +165,17 @@ def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without(each) for name, each in value.items() if name not in _TOLD_LATER}
     return value
+
+
+def _plain(value: Any) -> Any:
+    """Return arguments as text whatever their spelling: numbers in decimal, bytes and addresses in hex."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if hasattr(value, "items"):
+        return {name: _plain(each) for name, each in value.items()}
+    return str(value).lower()
 
 
 def _state_call(transfer_hash: str) -> bytes:
