@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -16,6 +17,8 @@ from shared.bootstrap import Plumbline
 from shared.config import Settings
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
 from shared.local import show
+from shared.local.backtest_plot import svg
+from shared.local.backtest_show import run_backtest, show_backtest
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
 
 if TYPE_CHECKING:
@@ -183,6 +186,27 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     findings = check_contracts(parts.registry, parts.chains)
     show.findings(parts.registry, findings, as_json=json)
     raise typer.Exit(1 if any(finding.severity != "info" for finding in findings) else 0)
+
+
+@app.command()
+def backtest(
+    file: Annotated[Path, typer.Argument(help="CSV of headers, or of transactions that waited.")],
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="Which, repeatable; all if none is named.")
+    ] = None,
+    within: Annotated[int, typer.Option(help="Deadline in blocks.")] = 5,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture to this SVG file.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Replay recorded fees through ways to price: what each costs, and how soon it gets in."""
+    report = run_backtest(file, strategy or [], within)
+    if plot is not None:
+        plot.write_text(svg(report), encoding="utf-8")
+    if json:
+        typer.echo(dumps(report.document()))
+    else:
+        show_backtest(report)
 
 
 _EXITS: Final[dict[type[PlumblineError], int]] = {ConfigError: 2, InvalidInput: 2, NotFound: 1}
