@@ -25,8 +25,8 @@ class ForecastScore:
     """How forecasts ``ahead`` blocks on did: ``shown`` of ``asked``, and their mean error beside others'.
 
     ``of_unchanged`` is its share of the error of taking the base fee to stay, ``of_average`` of that of the
-    weighted average, ``of_next`` of that of taking the next base fee to stay; ``in_interval`` the share of what
-    came that lay within. All None where none was shown.
+    weighted average, ``of_next`` of that of taking the next base fee to stay; ``in_interval`` the share of
+    what came that lay within. All None where none was shown.
     """
 
     ahead: int

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 500
 LEVEL: Final = 0.95
+LEAST_STRETCHES: Final = 8
+"""Fewer stretches than this say nothing of how far a mean is to be trusted."""
 REFERENCE: Final = "ethers"
 """The strategy that savings are told against."""
 ALL: Final = "all"
@@ -31,11 +33,14 @@ _GWEI: Final = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over ``n`` prices; ``low`` and ``high`` hold it in 95 % of the stretches' redraws."""
+    """A mean over ``n`` prices; ``low`` and ``high`` hold it in 95 % of the redraws of stretches of time.
+
+    They are None where there are too few stretches to draw from.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
 
@@ -155,6 +160,9 @@ def _ratio(parts: Sequence[tuple[int, float, float]], seed: int) -> Figure | Non
         sums[stretch][0] += above
         sums[stretch][1] += below
     stretches = list(sums.values())
+    whole = sum(part[0] for part in stretches) / sum(part[1] for part in stretches)
+    if len(stretches) < LEAST_STRETCHES:
+        return Figure(whole, None, None, len(parts))
     chance = random.Random(seed)  # noqa: S311 (a seeded redraw is to be repeatable, not secret)
     drawn = []
     for _ in range(DRAWS):
@@ -162,5 +170,4 @@ def _ratio(parts: Sequence[tuple[int, float, float]], seed: int) -> Figure | Non
         drawn.append(sum(part[0] for part in picked) / sum(part[1] for part in picked))
     drawn.sort()
     cut = int((1 - LEVEL) / 2 * (DRAWS - 1))
-    whole = sum(part[0] for part in stretches) / sum(part[1] for part in stretches)
     return Figure(whole, drawn[cut], drawn[-1 - cut], len(parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
@@ -44,8 +45,9 @@ def svg(report: Report) -> str:
 def _panel(
     left: int, title: str, figures: Sequence[Figure | None], unit: float, lines: Sequence[Line]
 ) -> list[str]:
-    """Draw one panel from 0 to a little more than the highest interval."""
-    top = max((figure.high * unit for figure in figures if figure is not None), default=0.0) * 1.05 or 1.0
+    """Draw one panel from 0 to a round figure beyond the highest interval."""
+    highest = max((max(figure.high or 0.0, figure.value) for figure in figures if figure), default=0.0)
+    top = _round_up(highest * unit)
     bottom = _y(len(figures)) - 8
     body = [
         _text(left, _TOP - 22, title, 12),
@@ -59,19 +61,30 @@ def _panel(
         if figure is None:
             body.append(_text(left + 4, _y(at) + 4, "none", 11, "#999"))
             continue
-        low, middle, high = (
-            left + _PANEL * max(value * unit, 0.0) / top for value in (figure.low, figure.value, figure.high)
-        )
-        colour = _colour(line)
-        body.append(
-            f'<line x1="{low:.1f}" y1="{_y(at)}" x2="{high:.1f}" y2="{_y(at)}" stroke="{colour}" '
-            'stroke-width="2"/>'
-        )
+        colour, middle = _colour(line), _x(left, figure.value * unit, top)
+        if figure.low is not None and figure.high is not None:
+            low, high = _x(left, figure.low * unit, top), _x(left, figure.high * unit, top)
+            body.append(
+                f'<line x1="{low:.1f}" y1="{_y(at)}" x2="{high:.1f}" y2="{_y(at)}" stroke="{colour}" '
+                'stroke-width="2"/>'
+            )
         body.append(
             f'<circle cx="{middle:.1f}" cy="{_y(at)}" r="4" fill="{colour}"><title>'
             f"{escape(line.strategy)}: {figure.value * unit:.4g}, n = {figure.n}</title></circle>"
         )
     return body
+
+
+def _round_up(value: float) -> float:
+    """Return the next figure that divides well by four, 1 for 0."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** floor(log10(value))
+    return next(top * power for top in (1, 1.2, 1.6, 2, 3, 4, 6, 8, 10) if top * power >= value)
+
+
+def _x(left: int, value: float, top: float) -> float:
+    return left + _PANEL * max(value, 0.0) / top
 
 
 def _y(at: int) -> int:

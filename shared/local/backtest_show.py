@@ -82,7 +82,7 @@ def _forecast(score: ForecastScore) -> str:
 
 
 def _cost(figure: Figure | None) -> str:
-    return "none" if figure is None else f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
+    return "none" if figure is None else f"{figure.value:.4g}" + _interval(figure, 1, ".4g")
 
 
 def _percent(figure: Figure | None) -> str:
@@ -90,6 +90,10 @@ def _percent(figure: Figure | None) -> str:
 
 
 def _share(figure: Figure | None) -> str:
-    if figure is None:
-        return "none"
-    return f"{100 * figure.value:.1f} % [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
+    return "none" if figure is None else f"{100 * figure.value:.1f} %" + _interval(figure, 100, ".1f")
+
+
+def _interval(figure: Figure, unit: int, digits: str) -> str:
+    if figure.low is None or figure.high is None:
+        return " [too few]"
+    return f" [{unit * figure.low:{digits}}, {unit * figure.high:{digits}}]"
