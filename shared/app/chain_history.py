@@ -113,7 +113,12 @@ class ChainHistory:
         told = event["metadata"].get("originalEventId") if event["eventType"] == CORRECTION else None
         if self.is_gone(event):
             return f"block {data['blockNumber']} has another hash now", True
-        for log in self._chain.logs_of_block(data["blockHash"], [self._spec.address]):
+        try:
+            logs = self._chain.logs_of_block(data["blockHash"], [self._spec.address])
+        except ChainUnavailable as error:
+            # Endpoints that disagree about one block must not keep all other transfers from their repair.
+            return f"block {data['blockNumber']} cannot be read by its hash: {error}", False
+        for log in logs:
             if id_of_log(self._spec.chain_id, log) == (told or event["eventId"]):
                 return f"its log stands in block {data['blockNumber']}", False
         return f"block {data['blockNumber']} does not hold its log", True

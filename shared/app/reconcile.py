@@ -152,6 +152,7 @@ class Reconcile:
         if chain.remote_chain_id() != spec.chain_id:
             report.error(spec.key, f"the node is on another chain: {chain.remote_chain_id()}")
             return None
+        _check_height(chain, block)
         pin = pinned_block(chain, spec, block)
         if pin.number < spec.deployment_block:
             report.note("notDeployed", f"{spec.key} at block {pin.number}")
@@ -245,3 +246,11 @@ def pinned_block(chain: Chain, spec: ContractSpec, block: str | None) -> Header:
 def _check_block(block: str | None) -> None:
     if block is not None and block not in _TAGS and not (block.isascii() and block.isdigit()):
         raise InvalidInput(f"block is neither latest, safe, finalized nor a number: {block!r}")
+
+
+def _check_height(chain: Chain, block: str | None) -> None:
+    if block is None or block in _TAGS:
+        return
+    head = chain.head("latest").number
+    if int(block) > head:
+        raise InvalidInput(f"block {block} is above the head of chain {chain.chain_id}, which is {head}")

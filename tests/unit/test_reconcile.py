@@ -12,6 +12,7 @@ from shared.app.reconcile_report import is_straight
 from shared.domain.events import EVENTS, SUPERSEDED
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import PROOF_LIMIT, STATES
+from shared.errors import InvalidInput
 from tests.support.world import LEVEL_2, LEVEL_3, World
 
 if TYPE_CHECKING:
@@ -236,6 +237,37 @@ def test_endpoints_that_disagree_about_a_block_supersede_nothing(world: World) -
     world.chain.reorg(1)
     world.chain.other_votes[height] = [old, old]
     assert world.run()["supersededCount"] == 0
+
+
+def test_endpoints_that_disagree_about_one_block_hold_up_nobody_else(world: World) -> None:
+    """The transfer concerned is reported as contradictory, and the others are put right."""
+    world.start("a")
+    world.start("b")
+    world.live("a", LEVEL_3[:3])
+    height = len(world.chain.blocks) - 1
+    old = world.chain.blocks[height].header.hash
+    world.chain.reorg(1)
+    world.chain.other_votes[height] = [old]
+    world.live("b", LEVEL_3[:1], sees=False)
+    report = world.run()
+    assert not report["errors"]
+    assert {entry["rolloverId"]: entry["cause"] for entry in report["mismatches"]} == {
+        "a": "inconsistent_answers",
+        "b": "missing_event",
+    }
+    assert world.state("b")["contractState"] == 2
+
+
+@pytest.mark.parametrize("block", ["99999999", "1000000000000000000000"])
+def test_a_block_that_is_not_there_yet_is_bad_input(world: World, block: str) -> None:
+    """Asked for a height above the head, a run says so and leaves no report that would colour health."""
+    world.start("a")
+    world.live("a", LEVEL_3[:1])
+    with pytest.raises(InvalidInput, match=f"block {block} is above the head of chain 1"):
+        world.run(block=block)
+    with pytest.raises(InvalidInput, match="above the head"):
+        world.reconcile.run_one("a", block=block)
+    assert not world.documents.count("reconciliation_reports")
 
 
 def test_a_wrongly_superseded_event_is_reinstated(world: World) -> None:
