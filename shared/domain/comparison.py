@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.events import REINSTATED, SUPERSEDED, verdict_id
 from shared.domain.lifecycle import STEPS, ContractState, steps_excluded, steps_needed
-from shared.domain.state import is_intact, is_superseded
+from shared.domain.state import is_intact, is_superseded, vouched_block
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -96,7 +96,7 @@ def compare(
     proved = {
         name
         for name, milestone in state["milestones"].items()
-        if name in STEPS and (milestone["blockNumber"] is None or milestone["blockNumber"] <= pin_block)
+        if name in STEPS and _by(pin_block, state["proofs"].get(milestone["eventId"]))
     }
     missing = needed - proved
     excluded = proved & steps_excluded(contract_state)
@@ -114,5 +114,11 @@ def proofs_of(state: Mapping[str, Any], steps: Collection[str], pin_block: int) 
         if proof["milestone"] in steps
         and not is_superseded(state["verdicts"], key)
         and proof.get("contractKey", state["contractKey"]) == state["contractKey"]
-        and (proof["block"] is None or proof["block"] <= pin_block)
+        and _by(pin_block, proof)
     )
+
+
+def _by(pin_block: int, proof: Mapping[str, Any] | None) -> bool:
+    """Say whether what a proof tells had happened by the pinned block, as far as anybody vouches for it."""
+    block = None if proof is None else vouched_block(proof)
+    return block is None or block <= pin_block

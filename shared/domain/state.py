@@ -194,6 +194,12 @@ def is_superseded(verdicts: Mapping[str, Any], identity: str) -> bool:
     return identity in verdicts and not verdicts[identity][1]
 
 
+def vouched_block(proof: Mapping[str, Any]) -> int | None:
+    """Return the block of a proof; None where the application alone names it: it may be another chain's."""
+    block = None if proof["rank"] == _FOREIGN else proof["block"]
+    return block if isinstance(block, int) else None
+
+
 def _order(item: tuple[str, Mapping[str, Any]]) -> tuple[Any, ...]:
     identity, proof = item
     block, index = proof["block"], proof["index"]
@@ -237,7 +243,9 @@ def _document(
         **custodians,
         "participants": participants,
         "milestones": {name: _shown(*item) for name, item in best.items()},
-        "lastBlock": max((p["block"] for _, p in chain.values() if p["block"] is not None), default=0),
+        "lastBlock": max(
+            (block for _, p in chain.values() if (block := vouched_block(p)) is not None), default=0
+        ),
         "lastEventAt": last,
         "proofs": proofs,
         "verdicts": verdicts,

@@ -228,6 +228,22 @@ def test_logs_of_a_block_that_a_reorg_dropped_are_superseded(world: World) -> No
     world.assert_straight()
 
 
+def test_a_block_that_only_the_application_names_hides_nothing(world: World) -> None:
+    """An event that claims a block of the far future is judged by the contract all the same."""
+    world.start("a")
+    world.live("a", LEVEL_3[:3])
+    burned = _foreign("a", "blockchain.v5.burned", 1)
+    burned["data"]["blockNumber"] = 10**9
+    world.log.append(burned)
+    world.projection.project([burned])
+    assert (world.state("a") or {})["status"] == "completed"
+    world.chain.mine_empty(200)
+    report = world.run()
+    assert (report["causes"], report["supersededCount"]) == ({"ahead_of_chain": 1}, 1)
+    assert (world.state("a") or {})["status"] == "ready_to_record"
+    world.assert_straight()
+
+
 def test_endpoints_that_disagree_about_a_block_supersede_nothing(world: World) -> None:
     """Only a majority of endpoints proves a block gone: one lagging node is not a reorg."""
     world.start("a")
