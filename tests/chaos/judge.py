@@ -41,6 +41,8 @@ _NOT_ARGUMENTS: Final = (
 )
 _TOLD_LATER: Final = ("audit", "stateHash", "verdicts", "verdictSeq", "eventId", "metadata")
 """Fields that say when, how often or by whom it was written, not what happened."""
+_HANGS_ON: Final = ("contract", "logIndex", "transferHash", "actionEventId", "actionEventType")
+"""Which of its logs an external transaction's event hangs on: the first that the node had told of."""
 
 Place = tuple[str, str, int | str]
 """Block hash, transaction hash, and log index; or what the event says of the transaction as a whole."""
@@ -150,7 +152,7 @@ def checksum(store: Path) -> str:
     try:
         found = [
             sorted(
-                orjson.dumps(_without(document), option=orjson.OPT_SORT_KEYS)
+                orjson.dumps(_happened(document), option=orjson.OPT_SORT_KEYS)
                 for _, document in documents.query(collection, Query())
                 if document.get("eventType") not in _VERDICTS
             )
@@ -161,9 +163,14 @@ def checksum(store: Path) -> str:
     return hashlib.sha256(b"\n".join(b"\n".join(each) for each in found)).hexdigest()
 
 
-def _without(value: Any) -> Any:
+def _happened(document: dict[str, Any]) -> dict[str, Any]:
+    of_a_transaction = document.get("eventType") == _EXTERNAL
+    return dict(_without(document, (*_TOLD_LATER, *_HANGS_ON) if of_a_transaction else _TOLD_LATER))
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
     if isinstance(value, dict):
-        return {name: _without(each) for name, each in value.items() if name not in _TOLD_LATER}
+        return {name: _without(each, names) for name, each in value.items() if name not in names}
     return value
 
 

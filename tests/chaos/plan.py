@@ -39,6 +39,9 @@ class Reorg:
     depth: int
     again: float
 
+    def __str__(self) -> str:
+        return f"{self.depth} blocks back, {self.again:.0%} mined again"
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -56,8 +59,7 @@ class Happening:
     after: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
-        told = [self.kind, *map(_told, self.faults or ())]
-        told += [f"{reorg.depth} blocks back, {reorg.again:.0%} mined again" for reorg in self.reorgs]
+        told = [self.kind, *map(_told, self.faults or ()), *map(str, self.reorgs)]
         told += [self.kill] if self.kill else []
         told += [f"then {_told(fault)}" for fault in self.after]
         return ", ".join([*told, f"{len(self.pauses_s)} blocks in {sum(self.pauses_s):.1f} s"])
@@ -70,6 +72,11 @@ class Plan:
     at_start: tuple[Fault, ...]
     while_filling: Reorg | None
     happenings: tuple[Happening, ...]
+
+    def beginning(self, blocks: int) -> str:
+        """Say how it begins, with so many blocks to read first."""
+        told = [f"{blocks} blocks to read first", *map(_told, self.at_start)]
+        return ", ".join([*told, f"meanwhile {self.while_filling}"] if self.while_filling else told)
 
 
 def plan(seed: int, seconds: float) -> Plan:
