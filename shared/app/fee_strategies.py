@@ -110,7 +110,7 @@ class Plumbline:
         return None if cap is None else Price(cap, tip)
 
     def _tip(self, following: int, within_blocks: int) -> int | None:
-        """Choose the tip; while too little was seen, the node's suggestion."""
+        """Choose the tip; the node's suggestion while too little was seen, or nothing of times like these."""
         market = self._market
         if 0 < len(market.observations) < LEAST_TO_LEARN:
             return market.node_tip()
@@ -119,6 +119,8 @@ class Plumbline:
         if self._learned is None or self._learned[0] != key:
             self._learned = key, TipModel(list(market.observations), list(market.blocks), following)
         model = self._learned[1]
+        if model.strange:
+            return max(market.node_tip() or 0, following // SPARE)
         choice = model.cheapest(
             self._wanted, within_blocks, least_wei=following // SPARE, instead_of_wei=market.node_tip()
         )

@@ -69,7 +69,11 @@ class TipChoice:
 
 
 class TipModel:
-    """Chances by tip, as learned from ``observations`` (oldest first) and ``blocks``, at a base fee."""
+    """Chances by tip, as learned from ``observations`` (oldest first) and ``blocks``, at a base fee.
+
+    ``strange``: that base fee lies more than a quarter beyond all that were observed, so that nothing was
+    learned of such times.
+    """
 
     def __init__(
         self, observations: Sequence[TipObservation], blocks: Sequence[BlockFees], base_fee_wei: int
@@ -79,7 +83,7 @@ class TipModel:
         self._base_fee_wei = base_fee_wei
         fees = sorted(seen.base_fee_wei for seen in observations)
         self._bounds = [fees[len(fees) * third // len(REGIMES)] for third in (1, 2)] if fees else []
-        self._strange = bool(fees) and not fees[0] * 4 <= base_fee_wei * 5 <= fees[-1] * 25 // 4
+        self.strange = bool(fees) and not fees[0] * 4 <= base_fee_wei * 5 <= fees[-1] * 25 // 4
         seen = _tops([seen.tip_wei for seen in observations], LEAST_IN_BIN)
         self._tops = sorted({*seen, *_tops(self._entries, 1)})
         self._curves: dict[int, tuple[list[float], float]] = {}
@@ -125,7 +129,7 @@ class TipModel:
         )
 
     def _confidence(self, support: int) -> str:
-        if self._strange or support < MEDIUM_FROM:
+        if self.strange or support < MEDIUM_FROM:
             return "low"
         return "high" if support >= HIGH_FROM else "medium"
 

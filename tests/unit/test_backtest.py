@@ -198,6 +198,47 @@ def test_a_tip_that_nobody_gave_is_not_judged() -> None:
     assert found.inside == {1: None, 2: None, 5: None}
 
 
+def test_too_few_alike_are_no_measure() -> None:
+    """Fewer than five of about its tip tell nothing of how a price would fare."""
+    waits = [Wait(100.0 + at, 5, 9, 1, TipObservation(5, 70, 1)) for at in range(4)]
+    for count, told in ((4, None), (5, 1.0)):
+        recording = Recording(waits=tuple(waits[:1] * (count - 3) + waits[1:]))
+        found = score(recording, replay(recording, Fixed(99, 5), 1), 1)[0]
+        assert found is not None
+        assert found.inside[1] == told
+
+
+def tips_said(learned: int, base_fee_wei: int, deadline: int = 5) -> int | None:
+    """Let our strategy learn from so many that got in with 1,000 wei or 3 gwei, then ask at this base fee."""
+    mined = [Mined(at, 21000, TipObservation(1000 if at % 2 else 3 * GWEI, GWEI, 1)) for at in range(learned)]
+    price = Plumbline().price(iter([*mined, NextFee(learned, base_fee_wei)]), deadline)
+    return None if price is None else price.tip_wei
+
+
+def test_ours_pays_what_the_node_says_until_it_has_learned() -> None:
+    """With few observations, or a base fee unlike any of theirs, the node's tip is paid."""
+    assert tips_said(50, GWEI) == 3 * GWEI
+    assert tips_said(400, 2 * GWEI) == 3 * GWEI
+    assert tips_said(400, GWEI) == GWEI // 50
+
+
+def test_ours_does_not_save_on_what_hardly_costs() -> None:
+    """Even where less gets in, the tip is a fiftieth of the base fee."""
+    assert tips_said(400, GWEI + 50) == GWEI // 50 + 1
+
+
+def test_ours_is_no_dearer_than_the_node() -> None:
+    """Where a dearer tip would get in more surely than the node's, the node's is paid at most."""
+    news: list[News] = []
+    for at in range(2000):
+        slow = TipObservation(GWEI, GWEI, 1 if at % 2 else 3)
+        news += [Mined(at, 21000, slow), Mined(at, 21000, slow), Mined(at, 21000, slow)]
+        news.append(Mined(at, 21000, TipObservation(9 * GWEI, GWEI, 1)))
+    price = Plumbline().price(iter([*news, NextFee(2000, GWEI)]), 1)
+    assert price is not None
+    assert price.tip_wei == GWEI
+
+
 def test_a_cap_below_the_base_fee_is_under_priced() -> None:
     """It is in no block, costs nothing, and counts as under-priced."""
     recording = market(200)
