@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from shared.app.fee_market import Market, News
 from shared.domain.fee_chains import ETHEREUM
 from shared.domain.fees import FeeRules, max_fee
+from shared.domain.tip_quote import tip_for
 from shared.domain.tips import TipModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GWEI: Final = 10**9
-LEAST_TO_LEARN: Final = 100
-"""Observations before which Plumbline's strategy takes the node's tip."""
 WANTED: Final = 0.98
 """Chance of inclusion that Plumbline's strategy wants within the deadline."""
-SPARE: Final = 50
-"""A tip of one fiftieth of the base fee is never saved on: it hardly costs, and helps if the market turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +107,14 @@ class Plumbline:
         return None if cap is None else Price(cap, tip)
 
     def _tip(self, following: int, within_blocks: int) -> int | None:
-        """Choose the tip; the node's suggestion while too little was seen, or nothing of times like these."""
+        """Choose the tip; the model is made anew when a block or a transaction came."""
         market = self._market
-        if 0 < len(market.observations) < LEAST_TO_LEARN:
-            return market.node_tip()
         newest = market.observations[-1] if market.observations else None
         key = (following, id(newest), market.blocks[-1].number if market.blocks else None)
         if self._learned is None or self._learned[0] != key:
             self._learned = key, TipModel(list(market.observations), list(market.blocks), following)
         model = self._learned[1]
-        if model.strange:
-            return max(market.node_tip() or 0, following // SPARE)
-        choice = model.cheapest(
-            self._wanted, within_blocks, least_wei=following // SPARE, instead_of_wei=market.node_tip()
-        )
+        choice = tip_for(model, following, within_blocks, self._wanted, market.node_tip())
         return None if choice is None else choice.tip_wei
 
 

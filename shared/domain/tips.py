@@ -57,11 +57,11 @@ class TipChoice:
 
     ``confidence`` is high, medium or low by the number of observations of the present regime that speak for
     it; low, too, where the present base fee lies beyond all that were observed. Where blocks alone are known
-    they are what is counted, and it is never high.
+    they are what is counted, and it is never high. ``chance`` is None for a tip below all that were seen.
     """
 
     tip_wei: int
-    chance: float
+    chance: float | None
     reached: bool
     confidence: str
     regime: str
@@ -87,6 +87,11 @@ class TipModel:
         seen = _tops([seen.tip_wei for seen in observations], LEAST_IN_BIN)
         self._tops = sorted({*seen, *_tops(self._entries, 1)})
         self._curves: dict[int, tuple[list[float], float]] = {}
+
+    @property
+    def observed(self) -> int:
+        """Number of transactions that it has learned from."""
+        return len(self._observations)
 
     @property
     def regime(self) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.domain.fee_blocks import BlockFees
 from shared.domain.isotonic import rising
+from shared.domain.tip_quote import tip_for
 from shared.domain.tips import AT_MOST_BELOW, TipModel, TipObservation
 from shared.errors import InvalidInput
 
@@ -62,7 +63,7 @@ def test_the_cheapest_tip_lies_just_above_what_gets_in() -> None:
     assert choice is not None
     assert 0.1 * GWEI <= choice.tip_wei < 0.115 * GWEI
     assert choice.reached
-    assert choice.chance >= 0.95
+    assert (choice.chance or 0) >= 0.95
     assert choice.confidence == "high"
     assert choice.observations > 400
 
@@ -99,7 +100,7 @@ def test_a_chance_that_no_tip_gives_is_not_promised() -> None:
     choice = TipModel(found, [], GWEI).cheapest(0.99, 1)
     assert choice is not None
     assert not choice.reached
-    assert 0.6 < choice.chance < 0.75
+    assert 0.6 < (choice.chance or 0) < 0.75
     assert choice.tip_wei < 0.9 * GWEI
 
 
@@ -192,7 +193,7 @@ def test_never_dearer_nor_much_worse_than_what_would_be_paid() -> None:
             assert choice is not None
             assert had is not None
             assert choice.tip_wei <= usual
-            assert choice.chance >= had - AT_MOST_BELOW
+            assert (choice.chance or 0) >= had - AT_MOST_BELOW
 
 
 def test_a_least_tip_is_kept() -> None:
@@ -200,6 +201,36 @@ def test_a_least_tip_is_kept() -> None:
     choice = TipModel(seen(3000), [], GWEI).cheapest(0.9, 5, least_wei=GWEI // 5)
     assert choice is not None
     assert choice.tip_wei == GWEI // 5
+
+
+def test_the_node_is_followed_where_nothing_was_learned() -> None:
+    """With few observations, or none of times like these, the node's tip is paid, with low confidence."""
+    few, strange = TipModel(seen(99), [], GWEI), TipModel(seen(3000), [], 9 * GWEI)
+    for model, fee in ((few, GWEI), (strange, 9 * GWEI)):
+        choice = tip_for(model, fee, 5, 0.9, 2 * GWEI)
+        assert choice is not None
+        assert (choice.tip_wei, choice.confidence) == (2 * GWEI, "low")
+
+
+def test_what_was_learned_is_paid_and_never_more_than_the_node_says() -> None:
+    """The learned tip is paid, at least a fiftieth of the base fee, at most the node's suggestion."""
+    model = TipModel(seen(3000), [], GWEI)
+    for usual, paid in ((2 * GWEI, None), (None, None), (GWEI // 100, GWEI // 100)):
+        choice = tip_for(model, GWEI, 5, 0.9, usual)
+        assert choice is not None
+        assert choice.tip_wei == (paid or choice.tip_wei)
+        assert paid or 0.1 * GWEI <= choice.tip_wei < 0.115 * GWEI
+    spare = tip_for(model, 10 * GWEI, 5, 0.9, 2 * GWEI)
+    assert spare is not None
+    assert spare.tip_wei == GWEI // 5
+
+
+def test_blocks_are_followed_without_a_node() -> None:
+    """From blocks alone, and no suggestion, comes a tip; from nothing comes none."""
+    choice = tip_for(TipModel([], [block(n, GWEI) for n in range(200)], GWEI), GWEI, 5, 0.9, None)
+    assert choice is not None
+    assert choice.tip_wei == GWEI
+    assert tip_for(TipModel([], [], GWEI), GWEI, 5, 0.9, 2 * GWEI) is None
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 1.5, -1, float("nan")])

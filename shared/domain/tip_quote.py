@@ -1,0 +1,35 @@
+"""Which tip to pay: the learned one where something was learned of times like these, else the node's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shared.domain.tips import TipChoice
+
+if TYPE_CHECKING:
+    from shared.domain.tips import TipModel
+
+SPARE: Final = 50
+"""A fiftieth of the base fee is not saved on, if a node's tip is no less: it hardly costs, and helps should
+the market turn."""
+LEAST_TO_LEARN: Final = 100
+"""Observations before which the node's tip is paid."""
+
+
+def tip_for(
+    model: TipModel, base_fee_wei: int, within_blocks: int, wanted: float, usual_wei: int | None
+) -> TipChoice | None:
+    """Return the tip to pay in the next blocks; None where nothing at all is known.
+
+    ``base_fee_wei``: of the next block. ``usual_wei``: what a node suggests (`eth_maxPriorityFeePerGas`),
+    which is paid while fewer than ``LEAST_TO_LEARN`` transactions were seen, or none in times like these;
+    what is learned is never dearer. Raises InvalidInput as ``TipModel.cheapest`` does.
+    """
+    spare = base_fee_wei // SPARE if usual_wei is None else min(base_fee_wei // SPARE, usual_wei)
+    choice = model.cheapest(wanted, within_blocks, least_wei=spare, instead_of_wei=usual_wei)
+    unlearned = model.strange or 0 < model.observed < LEAST_TO_LEARN
+    if choice is None or usual_wei is None or not unlearned:
+        return choice
+    chance = model.chance(usual_wei, within_blocks)
+    reached = chance is not None and chance >= wanted
+    return TipChoice(usual_wei, chance, reached, "low", choice.regime, choice.observations)
