@@ -1,4 +1,7 @@
-"""``python -m tests.chaos --seed N [--seeds K] [--seconds S]``: exit 1 where anything differs at the end."""
+"""``python -m tests.chaos --seed N [--seeds K] [--seconds S] [--endpoints E]``.
+
+Exit 1 where anything differs at the end of a seed.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--endpoints", type=int, default=1, help="faults strike one of them at a time")
     options = parser.parse_args()
     failed = []
     for seed in range(options.seed, options.seed + options.seeds):
         print(f"seed {seed}", flush=True)  # noqa: T201 - its output
         with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
             try:
-                differs = Chaos(Path(directory), seed, tell=_say).run(options.seconds)
+                differs = Chaos(Path(directory), seed, options.endpoints, tell=_say).run(options.seconds)
             except (PlumblineError, AssertionError, subprocess.TimeoutExpired) as error:
                 differs = [f"{type(error).__name__}: {error}"]
             if differs:

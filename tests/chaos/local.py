@@ -24,20 +24,24 @@ _MODULES: Final = {
 
 
 class Local:
-    """A ``plumbline local`` behind a proxy; ``settings`` are PLUMBLINE_* variables of its own."""
+    """A ``plumbline local`` behind proxies, of which the first announces heads.
+
+    ``settings`` are PLUMBLINE_* variables of its own, ``options`` further ones of the command.
+    """
 
     def __init__(
         self,
         home: Path,
-        proxy: FaultProxy,
+        proxies: Sequence[FaultProxy],
         file: Path,
         store: Path,
         settings: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
     ) -> None:
+        urls = ",".join(proxy.url for proxy in proxies)
         self._arguments = (
             home / "var",
-            ["--rpc-url", proxy.url, "--ws-url", proxy.ws_url, "--contract", str(file),
+            ["--rpc-url", urls, "--ws-url", proxies[0].ws_url, "--contract", str(file),
              "--store", f"sqlite:///{store}", "--reconcile-every", "0", *options],
             settings,
         )  # fmt: skip

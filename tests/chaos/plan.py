@@ -47,8 +47,8 @@ class Reorg:
 class Happening:
     """Something that is done, and the pauses before each of the blocks that are mined meanwhile.
 
-    ``faults`` stand from now on, None: those that stand; ``reorgs`` come one after the other, the blocks
-    spread between them; what is killed is started again at the end, under the faults ``after``.
+    ``faults`` stand from now on, at the endpoint ``at``, None: those that stand; ``reorgs`` come one after
+    the other, the blocks spread between them; what is killed is started again at the end, under ``after``.
     """
 
     kind: str
@@ -57,9 +57,11 @@ class Happening:
     reorgs: tuple[Reorg, ...] = ()
     kill: str | None = None
     after: tuple[Fault, ...] = ()
+    at: int = 0
 
     def __str__(self) -> str:
         told = [self.kind, *map(_told, self.faults or ()), *map(str, self.reorgs)]
+        told += ["at the other endpoint"] if self.at else []
         told += [self.kill] if self.kill else []
         told += [f"then {_told(fault)}" for fault in self.after]
         return ", ".join([*told, f"{len(self.pauses_s)} blocks in {sum(self.pauses_s):.1f} s"])
@@ -79,20 +81,20 @@ class Plan:
         return ", ".join([*told, f"meanwhile {self.while_filling}"] if self.while_filling else told)
 
 
-def plan(seed: int, seconds: float) -> Plan:
-    """Return what a seed does for about so many seconds."""
+def plan(seed: int, seconds: float, endpoints: int = 1) -> Plan:
+    """Return what a seed does for about so many seconds, to one of so many endpoints at a time."""
     chance = random.Random(seed)
     at_start = _some(chance, AT_START, (0, 1, 2))
     filling = _reorg(chance) if chance.random() < 0.5 else None
     happenings: list[Happening] = []
     lasted = 0.0
     while lasted < seconds:
-        happenings.append(_happening(chance))
+        happenings.append(_happening(chance, endpoints))
         lasted += sum(happenings[-1].pauses_s)
     return Plan(at_start, filling, tuple(happenings))
 
 
-def _happening(chance: random.Random) -> Happening:
+def _happening(chance: random.Random, endpoints: int) -> Happening:
     kind = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
     pauses: list[float] = []
     lasts = chance.uniform(*_LASTS_S) * (3 if kind == "reorgs" else 1)
@@ -100,9 +102,10 @@ def _happening(chance: random.Random) -> Happening:
         pauses.append(chance.choice(_PAUSES_S))
     blocks = tuple(pauses)
     if kind == "faults":
-        return Happening(kind, blocks, _some(chance, FAULTS, (1, 1, 2)))
+        return Happening(kind, blocks, _some(chance, FAULTS, (1, 1, 2)), at=chance.randrange(endpoints))
     if kind == "lies":
-        return Happening(kind, blocks, (Fault("no receipts"), chance.choice(LIES)))
+        lies = (Fault("no receipts"), chance.choice(LIES))
+        return Happening(kind, blocks, lies, at=chance.randrange(endpoints))
     if kind == "calm":
         return Happening(kind, blocks, ())
     if kind in ("reorg", "reorgs"):

@@ -22,17 +22,18 @@ class Chaos:
 
     home: Path
     seed: int
+    endpoints: int = 1
     tell: Callable[[str], None] = print
     again: Callable[[Stage], None] | None = None
     """Called once all has settled, for a further run over the same chain, which must settle as well."""
 
     def run(self, seconds: float, *, back_fill: int = 80) -> list[str]:
         """Live through so many seconds; return what differs once all has settled, at best nothing."""
-        return self.live(plan(self.seed, seconds), back_fill=back_fill)
+        return self.live(plan(self.seed, seconds, self.endpoints), back_fill=back_fill)
 
     def live(self, what: Plan, *, back_fill: int = 80) -> list[str]:
         """Live through a plan; return what differs once all has settled, at best nothing."""
-        with staged(self.home, self.seed) as stage:
+        with staged(self.home, self.seed, endpoints=self.endpoints) as stage:
             for _ in range(back_fill):
                 stage.load.block()
             self.tell(f"  {what.beginning(back_fill)}")
@@ -45,7 +46,7 @@ class Chaos:
             for happening in what.happenings:
                 self.tell(f"  {time.monotonic() - begun:5.1f} s  {happening}")
                 happen(happening, stage)
-            stage.proxy.set()
+            stage.calm()
             stage.local.start()
             for _ in range(_LAST_BLOCKS):
                 stage.load.block()
@@ -64,8 +65,10 @@ class Chaos:
 
 def happen(what: Happening, stage: Stage) -> None:
     """Do one thing, and mine its blocks meanwhile."""
-    if what.faults is not None:
-        stage.proxy.set(*what.faults)
+    if what.kind == "calm":
+        stage.calm()
+    elif what.faults is not None:
+        stage.proxies[what.at].set(*what.faults)
     if what.kill:
         stage.local.kill(what.kill)
     blocks = len(what.pauses_s)
@@ -76,5 +79,6 @@ def happen(what: Happening, stage: Stage) -> None:
         stage.load.block()
         time.sleep(pause_s)
     if what.kill:
+        stage.calm()
         stage.proxy.set(*what.after)
         stage.local.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,10 +36,20 @@ class Stage:
     """The parts; ``local`` does not run yet, and nothing is mined but by whoever asks for it."""
 
     escrow: EscrowClient
-    proxy: FaultProxy
+    proxies: Sequence[FaultProxy]
     load: Load
     local: Local
     store: Path
+
+    @property
+    def proxy(self) -> FaultProxy:
+        """The first endpoint."""
+        return self.proxies[0]
+
+    def calm(self) -> None:
+        """Let every endpoint be without faults."""
+        for proxy in self.proxies:
+            proxy.set()
 
     @property
     def judge(self) -> Judge:
@@ -71,10 +81,12 @@ class Stage:
 
 @contextmanager
 def staged(
-    home: Path, seed: int = 1, *, empty_blocks: int = 0, options: Sequence[str] = ()
+    home: Path, seed: int = 1, *, endpoints: int = 1, empty_blocks: int = 0, options: Sequence[str] = ()
 ) -> Iterator[Stage]:
     """Set it up: ``empty_blocks`` before the contract; further ``options`` of ``plumbline local``."""
-    with Anvil(chain_id=CHAIN_ID) as anvil, FaultProxy(anvil.rpc_url, seed) as proxy:
+    with ExitStack() as opened:
+        anvil = opened.enter_context(Anvil(chain_id=CHAIN_ID))
+        proxies = [opened.enter_context(FaultProxy(anvil.rpc_url, seed + at)) for at in range(endpoints)]
         if empty_blocks:
             chain_control.mine(anvil.rpc, empty_blocks)
         escrow = deploy_escrow(anvil)
@@ -83,8 +95,6 @@ def staged(
         load = Load(escrow, random.Random(seed))
         store = home / "store.sqlite"
         settings = {"PLUMBLINE_PLATFORM_WALLETS": ",".join(sorted(load.wallets))}
-        local = Local(home, proxy, file, store, settings, options)
-        try:
-            yield Stage(escrow, proxy, load, local, store)
-        finally:
-            local.end()
+        local = Local(home, proxies, file, store, settings, options)
+        opened.callback(local.end)
+        yield Stage(escrow, proxies, load, local, store)

@@ -50,7 +50,7 @@ def test_two_runs_over_one_chain_end_the_same(tmp_path: Path) -> None:
     def follow_again(stage: Stage) -> None:
         sums.append(checksum(stage.store))
         stage.local.end()
-        stage.proxy.set(Fault("partial logs"), Fault("http 502", 0.1))
+        stage.proxy.set(Fault("partial logs"))
         for file in stage.store.parent.glob("store.sqlite*"):
             file.unlink()
         stage.load.map_some(stage.store)

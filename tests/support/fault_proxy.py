@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from tests.support.fault_answers import AFTER, BEFORE, TRANSPORT, Exchange, Fault
+from tests.support.fault_answers import AFTER, BEFORE, SOCKET, TRANSPORT, Exchange, Fault
 from tests.support.fault_proxy_socket import FaultySocket
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STATUS: Final = {"http 500": 500, "http 502": 502}
 _LOOK_S: Final = 0.02
+_KINDS: Final = frozenset((*BEFORE, *AFTER, *TRANSPORT, *SOCKET))
 
 
 @dataclass(slots=True)
@@ -83,7 +84,9 @@ class FaultProxy:
         return f"ws://127.0.0.1:{self.port}"
 
     def set(self, *faults: Fault) -> None:
-        """Let these faults be from now on, and no others."""
+        """Let these faults be from now on, and no others; ValueError for a kind that there is not."""
+        if unknown := {fault.kind for fault in faults} - _KINDS:
+            raise ValueError(f"no such faults: {unknown}")
         asyncio.run_coroutine_threadsafe(self._let(faults), self._loop).result(10)
 
     def methods(self, since: float, until: float) -> Counter[str]:

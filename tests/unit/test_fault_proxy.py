@@ -166,6 +166,12 @@ def test_a_fault_set_for_so_many_times_is_over_after_them(proxy: FaultProxy) -> 
     assert ["error" in call(proxy, "eth_chainId") for _ in range(3)] == [True, True, False]
 
 
+def test_a_fault_that_there_is_not_is_refused(proxy: FaultProxy) -> None:
+    """A misspelt kind would be a test of nothing."""
+    with pytest.raises(ValueError, match="sloow"):
+        proxy.set(Fault("sloow"))
+
+
 def test_a_fault_for_one_method_leaves_the_others_alone(proxy: FaultProxy) -> None:
     """Only the named method fails."""
     proxy.set(Fault("rpc error", methods=("eth_getLogs",)))
