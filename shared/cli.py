@@ -17,7 +17,7 @@ from shared.bootstrap import Plumbline
 from shared.config import Settings
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
 from shared.local import show
-from shared.local.backtest_plot import svg
+from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
 
@@ -202,7 +202,7 @@ def backtest(
     """Replay recorded fees through ways to price: what each costs, and how soon it gets in."""
     report = run_backtest(file, strategy or [], within)
     if plot is not None:
-        plot.write_text(svg(report), encoding="utf-8")
+        write_svg(report, plot)
     if json:
         typer.echo(dumps(report.document()))
     else:

@@ -66,7 +66,13 @@ class Recording:
 
 def read_recording(lines: Iterable[str], name: str) -> Recording:
     """Read a CSV (commas, semicolons or tabs) of headers or of waiting times; ``name`` is for errors."""
-    text = list(lines)
+    try:
+        return _read(list(lines), name)
+    except csv.Error as error:
+        raise InvalidInput(f"{name}: this is no CSV: {error}") from error
+
+
+def _read(text: list[str], name: str) -> Recording:
     if not text or not text[0].strip():
         raise InvalidInput(f"{name}: row 1 should name the columns")
     separator = max(",;\t", key=text[0].count)

@@ -6,8 +6,11 @@ from math import floor, log10
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
+from shared.errors import InvalidInput
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from shared.app.backtest_report import Figure, Line, Report
 
@@ -18,6 +21,14 @@ _TOP: Final = 60
 _STEP: Final = 26
 _OURS: Final = "#1f5fa8"
 _THEIRS: Final = "#666666"
+
+
+def write_svg(report: Report, file: Path) -> None:
+    """Write the picture; InvalidInput where the file cannot be written."""
+    try:
+        file.write_text(svg(report), encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"plot: {file.name} cannot be written: {type(error).__name__}") from error
 
 
 def svg(report: Report) -> str:

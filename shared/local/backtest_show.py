@@ -31,7 +31,7 @@ def run_backtest(file: Path, names: Sequence[str], within_blocks: int) -> Report
             f"strategy {min(unknown)} is unknown; there are {', '.join(strategy.name for strategy in known)}"
         )
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
             recording = read_recording(lines, file.name)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file.name} cannot be read as text: {type(error).__name__}") from error

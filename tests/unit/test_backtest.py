@@ -359,6 +359,7 @@ def test_forecasts_are_scored_against_what_came() -> None:
         (f"{TITLES},block\n1,2,3,4,5,6\n", "more than one column for number"),
         (f"{TITLES}\n", "no rows"),
         (f"{TITLES}\n1,2,3,4\n", "row 2 has 4 columns"),
+        (f"{TITLES}\n{'9' * 200_000},2,3,4,5\n", "no CSV"),
         (f"{TITLES}\n1,2,3,4,5\n2,2,x,4,5\n", "row 3, column base_fee_per_gas"),
         (f"{TITLES}\n1,2,1e9,4,5\n", "row 2, column base_fee_per_gas"),
         (f"{TITLES}\n1,2,3.5,4,5\n", "row 2, column base_fee_per_gas"),
@@ -459,7 +460,7 @@ def test_the_command_prints_a_table() -> None:
     [(["nowhere.csv"], "nowhere.csv"), ([str(HEADERS), "--strategy", "magic"], "magic")],
 )
 def test_the_command_names_what_is_wrong(arguments: list[str], named: str) -> None:
-    """A file that is not there and a strategy that does not exist are told as misuse."""
+    """A file that is not there, or cannot be, and a strategy that does not exist are told as misuse."""
     done = CliRunner().invoke(app, ["backtest", *arguments])
     assert isinstance(done.exception, InvalidInput)
     assert named in str(done.exception)
