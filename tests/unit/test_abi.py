@@ -86,8 +86,8 @@ def test_damaged_data_is_refused_only_where_it_must_be(
     damaged = bytes(data[: random.draw(st.integers(0, len(data)) | st.just(len(data)))])
     try:
         theirs = oracle_decode(_spellings(static), damaged)
-    except DecodingError:
-        with pytest.raises(UndecodableLog, match="argument part"):
+    except (DecodingError, OverflowError):  # the latter where a length is read as an index
+        with pytest.raises(UndecodableLog):
             _decode(static, damaged)
     else:
         assert [_plain(v) for v in _decode(static, damaged)] == [_plain(v) for v in theirs]
