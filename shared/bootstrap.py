@@ -164,6 +164,7 @@ class Plumbline:
                 lease_s=settings.number("reconcile_lease_s"),
                 alert_mismatches=settings.whole("alert_mismatches"),
                 platform_wallets=settings.platform_wallets,
+                reorg_window=settings.whole("window"),
             ),
         )  # fmt: skip
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 After = list[Any] | None
 CURSORS: Final = "reconciliation_cursors"
 _CHUNK_OF_BLOCKS: Final = 2_000
+_IN_TURN: Final = frozenset(("share", "closed_share", "unplaced_share"))
+"""Phases that come to a transfer once in ``rotation_runs`` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class DueTransfers:
         spec: ContractSpec,
         pin: Header,
         settings: ReconcileSettings,
+        settled: str,
         *,
         dry_run: bool,
         whole: bool = False,
@@ -74,12 +77,16 @@ class DueTransfers:
         self._pin = pin
         self._size = settings.page_size
         self._rotation_runs = settings.rotation_runs
+        self._reorg_window = settings.reorg_window
+        self._settled = settled
         self._dry_run = dry_run
         self._whole_up_to = settings.every_run_limit if whole else -1
         self._cursor: Document = documents.get(CURSORS, spec.key) or {}
         self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
         self.tiered = self.open_count > settings.every_run_limit
+        self._pins: list[int] = list(self._cursor.get("pins", []))
         self._pages: dict[str, Callable[[After], Page]] = {
+            "arrived": self._arrived,
             "open": self._open,
             "changed": self._changed,
             "moved": self._moved,
@@ -96,11 +103,30 @@ class DueTransfers:
     def phases(self) -> list[str]:
         """Return the phases of this run, in order."""
         first = ["suspect", "changed", "moved", "share"] if self.tiered else ["open"]
-        return [*first, "unplaced", "mapped", "unplaced_share", "closed_share", "closed"]
+        return ["arrived", *first, "unplaced", "mapped", "unplaced_share", "closed_share", "closed"]
 
     def page(self, phase: str, after: After) -> Page:
         """Return the next page of a phase."""
         return self._pages[phase](after)
+
+    def confirmed_through(self, phase: str) -> int:
+        """Return the block up to which a phase's logs were found on the chain, for good; -1: none yet.
+
+        No reorg reaches further than its window below what was pinned then. What comes in turn was last
+        looked at as many runs ago; what has arrived since, far below, was never looked at.
+        """
+        if phase == "arrived":
+            return -1
+        if self.tiered or phase in _IN_TURN:
+            return max(min(self._pins, default=-1) - self._reorg_window, -1)
+        return int(self._cursor.get("confirmedThrough", -1))
+
+    def confirmed(self, pin: int) -> dict[str, Any]:
+        """Return what the next runs must know of a run that pinned this height."""
+        through = max(
+            self._cursor.get("confirmedThrough", -1), -1 if self.tiered else pin - self._reorg_window
+        )
+        return {"confirmedThrough": through, "pins": [*self._pins, pin][-self._rotation_runs :]}
 
     def remember(self, **cursor: Any) -> None:
         """Keep cursors for the next run (a dry run leaves them alone)."""
@@ -115,6 +141,37 @@ class DueTransfers:
         )
         last = [found[-1][0]] if len(found) == size else None
         return Page([_candidate(*each) for each in found], last)
+
+    def _arrived(self, after: After) -> Page:
+        """Return whose logs were stored since the last run though their blocks lie far below.
+
+        The first run looks at every log on its pages, and begins here.
+        """
+        start = after or self._cursor.get("arrivedAfter")
+        if start is None:
+            return Page([], None, {"arrivedAfter": [self._settled, ""]})
+        query = Query(
+            order_by="audit.storedAt",
+            limit=self._size,
+            after=tuple(start),
+            fields=("rolloverId", "audit", "data"),
+        )
+        found = self._documents.query(EVENTS, query)
+        through = self.confirmed_through("open")
+        old = {event["rolloverId"] for _, event in found if self._is_log(event, through)}
+        places = [[event["audit"]["storedAt"], key] for key, event in found]
+        # One that was stored before may become visible after: the next run looks again.
+        settled = [place for place in places if place[0] <= self._settled]
+        cursor = {"arrivedAfter": settled[-1]} if settled else {}
+        return Page(self._candidates(old), places[-1] if len(found) == self._size else None, cursor)
+
+    def _is_log(self, event: Mapping[str, Any], through: int) -> bool:
+        data = event.get("data")
+        if not isinstance(data, dict) or not isinstance(event.get("rolloverId"), str):
+            return False
+        here = (data.get("chainId"), data.get("contract")) == (self._spec.chain_id, self._spec.address)
+        block = data.get("blockNumber")
+        return here and isinstance(data.get("blockHash"), str) and isinstance(block, int) and block <= through
 
     def _open(self, after: After) -> Page:
         return self._query((("contractKey", self._spec.key), ("open", True)), after)
@@ -131,8 +188,7 @@ class DueTransfers:
 
     def _unplaced_share(self, after: After) -> Page:
         page = self._closed_in_turn("unplacedShareAfter", after, None)
-        # What was joined to another transfer is checked as that one.
-        due = [c for c in page.candidates if c.state and not c.state.get("joinedTo")]
+        due = [c for c in page.candidates if c.state and self._is_due(c.state)]
         return Page(due, page.after, page.cursor)
 
     def _closed_share(self, after: After) -> Page:
@@ -169,11 +225,12 @@ class DueTransfers:
         )
         found = self._documents.query(STATES, query)
         final = [(key, state) for key, state in found if 0 <= _last_block(state) <= self._pin.number]
-        if not final:
-            return Page([], None)
-        last = [final[-1][1]["lastBlock"], final[-1][0]]
+        places = [[state["lastBlock"], key] for key, state in final]
+        # Nearer to the pin a reorg may still take back what closed them: the next run looks again.
+        settled = [place for place in places if place[0] <= self._pin.number - self._reorg_window]
+        cursor = {"closedAfter": settled[-1]} if settled else {}
         candidates = [_candidate(*each) for each in final]
-        return Page(candidates, last if len(final) == self._size else None, {"closedAfter": last})
+        return Page(candidates, places[-1] if len(final) == self._size else None, cursor)
 
     def _mapped(self, after: After) -> Page:
         found = self._documents.query(
@@ -231,8 +288,12 @@ class DueTransfers:
         return [
             _candidate(key, states[key]) if key in states else Candidate(key, hash_of(key), None)
             for key in sorted(rollover_ids)
-            if key not in states or states[key].get("contractKey") in (None, self._spec.key)
+            if key not in states or self._is_due(states[key])
         ]
+
+    def _is_due(self, state: State) -> bool:
+        # What was joined to another transfer is checked as that one.
+        return state.get("contractKey") in (None, self._spec.key) and not state.get("joinedTo")
 
 
 def hash_of(rollover_id: str) -> str:

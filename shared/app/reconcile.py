@@ -43,7 +43,8 @@ class ReconcileSettings:
     than this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per
     run for a projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
     read. ``platform_wallets``: addresses, lower-case; a missed transaction of any other sender is told of
-    as external (none: that is not looked at).
+    as external (none: that is not looked at). ``reorg_window``: blocks below a pinned one that a reorg may
+    have replaced by the next run.
     """
 
     page_size: int = 1_000
@@ -56,6 +57,7 @@ class ReconcileSettings:
     sweep_limit: int = 5_000
     resolve_limit: int = 100
     platform_wallets: frozenset[str] = frozenset()
+    reorg_window: int = 128
 
 
 class Reconcile:
@@ -163,7 +165,8 @@ class Reconcile:
             return None
         return ReconcileContract(
             self._documents, chain, spec, pin, self._event_log, self._projection, self._heads,
-            report, self._settings, heartbeat, late=not manual and self._is_late(spec.chain_id, pin),
+            report, self._settings, heartbeat, settled=self._settled(),
+            late=not manual and self._is_late(spec.chain_id, pin),
             resolves=None if manual else self._settings.resolve_limit,
             elsewhere=lambda transfer_hash: self._is_known_elsewhere(spec, transfer_hash, block),
         )  # fmt: skip
@@ -191,9 +194,13 @@ class Reconcile:
         young = self._clock.now().timestamp() - pin.timestamp < self._settings.grace_s
         return young or int(cursor.get("readThrough", -1)) < pin.number
 
+    def _settled(self) -> str:
+        """Return the time up to which no event becomes visible any more."""
+        return (self._clock.now() - timedelta(seconds=self._settings.grace_s)).isoformat()
+
     def _sweep(self, report: Report, *, manual: bool) -> None:
         now = self._clock.now()
-        settled = (now - timedelta(seconds=self._settings.grace_s)).isoformat()
+        settled = self._settled()
         limit = self._settings.sweep_limit
         again = sweep_unprojected(
             self._documents,

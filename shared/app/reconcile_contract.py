@@ -47,6 +47,7 @@ class ReconcileContract:
         settings: ReconcileSettings,
         heartbeat: Callable[[], None],
         *,
+        settled: str,
         late: bool,
         resolves: int | None,
         elsewhere: Callable[[str], bool],
@@ -64,7 +65,15 @@ class ReconcileContract:
         self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
         self._due = DueTransfers(
-            documents, event_log, chain, spec, pin, settings, dry_run=report.dry_run, whole=resolves is None
+            documents,
+            event_log,
+            chain,
+            spec,
+            pin,
+            settings,
+            settled,
+            dry_run=report.dry_run,
+            whole=resolves is None,
         )
 
     def pages(self) -> Iterator[int]:
@@ -74,13 +83,13 @@ class ReconcileContract:
         for phase in due.phases:
             while not report.is_done(key, phase):
                 page = due.page(phase, report.position(key, phase))
-                self._put_right(page.candidates)
+                self._put_right(page.candidates, above=due.confirmed_through(phase))
                 if page.cursor:
                     due.remember(**page.cursor)
                 report.advance(key, phase, page.after, len(page.candidates))
                 self._heartbeat()
                 yield len(page.candidates)
-        due.remember(suspects=report.document["suspects"])
+        due.remember(suspects=report.document["suspects"], **due.confirmed(report.first_pin(key)))
 
     def one(self, rollover_id: str) -> None:
         """Check and repair one transfer, if its state or this contract knows it."""
@@ -91,7 +100,7 @@ class ReconcileContract:
         answer = self._check.contract_state(candidate.transfer_hash)
         if state is None and answer == 0:
             return
-        self._put_right([candidate])
+        self._put_right([candidate], above=-1)
         self._report.advance(self._spec.key, "one", None, 1)
 
     def compare_levels(self) -> None:
@@ -99,9 +108,9 @@ class ReconcileContract:
         for entry in differing_levels(self._documents, self._chain, self._spec, self._pin):
             self._report.level(self._spec.key, entry)
 
-    def _put_right(self, candidates: Sequence[Candidate]) -> None:
+    def _put_right(self, candidates: Sequence[Candidate], *, above: int) -> None:
         candidates = self._joined(candidates)
-        result = self._check.check(candidates)
+        result = self._check.check(candidates, above=above)
         for error in result.errors:
             self._report.error(self._spec.key, error)
         findings = [finding for finding in result.findings if not self._is_anothers(finding)]
@@ -112,7 +121,7 @@ class ReconcileContract:
                 break
             for rollover_id, repaired in self._repair.repair(due).items():
                 done[rollover_id] = repaired.after(done[rollover_id])
-            findings = self._check.check(self._reread(due)).findings
+            findings = self._check.check(self._reread(due), above=above).findings
         crooked = {f.candidate.rollover_id for f in findings}
         for rollover_id, repaired in done.items():
             self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)

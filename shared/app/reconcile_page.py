@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shared.domain.comparison import STRAIGHT, Comparison, compare, supporting_ids
+from shared.app.block_check import BlockCheck
+from shared.domain.comparison import STRAIGHT, Comparison, compare, logs_to_confirm, supporting_ids
 from shared.domain.events import EVENTS
 from shared.errors import ChainUnavailable, UndecodableLog
 from shared.ports import Call
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from shared.domain.contract import ContractSpec
     from shared.domain.lifecycle import ContractState
     from shared.domain.state import State
-    from shared.ports import CallResult, Chain, Documents
+    from shared.ports import CallResult, Chain, Document, Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class PageCheck:
         self._documents = documents
         self._chain = chain
         self._spec = spec
+        self._blocks = BlockCheck(chain)
         self.pin = pin
 
     def contract_state(self, transfer_hash: str) -> ContractState:
@@ -66,18 +68,19 @@ class PageCheck:
             raise ChainUnavailable(f"contract {self._spec.key} refused to tell its state")
         return self._spec.read_state(answer.data)
 
-    def check(self, candidates: Sequence[Candidate]) -> PageResult:
+    def check(self, candidates: Sequence[Candidate], *, above: int) -> PageResult:
         """Check a page: one multicall, one look-up of the events that its states rest on.
 
-        Raises ChainUnavailable where the pinned block is no longer the chain's after reading.
+        Of the logs' blocks those above ``above`` are compared with the chain's, and those of steps that
+        several logs prove: one request a height. Raises ChainUnavailable where the pinned block is no
+        longer the chain's after reading.
         """
         result = PageResult()
         if not candidates:
             return result
         answers = self._read(candidates)
         self._still_pinned()
-        wanted = [key for c in candidates if c.state for key in _rests_on(c.state)]
-        stored = self._documents.get_many(EVENTS, wanted, fields=()) if wanted else {}
+        stored, gone = self._stored([c.state for c in candidates if c.state], above)
         for candidate, (state_answer, token_answer) in zip(candidates, answers, strict=True):
             if not state_answer.ok:
                 result.errors.append(f"{candidate.rollover_id}: the contract refused to tell its state")
@@ -94,11 +97,32 @@ class PageCheck:
                 continue
             result.checked += 1
             comparison = compare(
-                candidate.state, contract_state, self.pin.number, tokenised=tokenised, stored=stored
+                candidate.state,
+                contract_state,
+                self.pin.number,
+                tokenised=tokenised,
+                stored=stored,
+                gone=gone,
             )
             if comparison is not STRAIGHT:
                 result.findings.append(Finding(candidate, contract_state, tokenised, comparison))
         return result
+
+    def _stored(self, states: Sequence[State], above: int) -> tuple[dict[str, Document], set[str]]:
+        """Return which supporting events there are, and those that lie in a block that is not the chain's."""
+        wanted = {key for state in states for key in _rests_on(state)}
+        doubted = {key for state in states for key in self._to_confirm(state, above)}
+        # Only of these the content is read: the others need but be there.
+        logs = self._documents.get_many(EVENTS, doubted, fields=("data",)) if doubted else {}
+        rest = wanted - doubted
+        there = self._documents.get_many(EVENTS, rest, fields=()) if rest else {}
+        return {**there, **logs}, self._blocks.gone(logs)
+
+    def _to_confirm(self, state: State, above: int) -> list[str]:
+        try:
+            return logs_to_confirm(state, self._spec.key, self.pin.number, above)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return []  # edited by hand, which the comparison tells
 
     def _read(self, candidates: Sequence[Candidate]) -> list[tuple[CallResult, CallResult | None]]:
         spec = self._spec

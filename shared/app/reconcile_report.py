@@ -78,7 +78,13 @@ class Report:
         self.document["pins"][contract_key] = {
             "number": pin.number, "hash": pin.hash, "timestamp": pin.timestamp
         }  # fmt: skip
+        # A run that was cut off goes on at a later block; what came first was checked at the first.
+        self.document["progress"].setdefault(f"{contract_key} pin", pin.number)
         self.document["coverage"].setdefault(contract_key, {}).update(openTransfers=open_count, tiered=tiered)
+
+    def first_pin(self, contract_key: str) -> int:
+        """Return the height at which a contract was read first in this run."""
+        return int(self.document["progress"][f"{contract_key} pin"])
 
     def mismatch(self, rollover_id: str, contract_key: str, done: Repaired, *, repaired: bool) -> None:
         """Record a transfer that hung crooked; what is merely late is listed but not counted as one."""

@@ -144,7 +144,7 @@ class Repair:
         stream = readable(self._event_log.events_of(rollover_id))
         if finding.comparison.missing or finding.comparison.deleted:
             self._append_missing(finding, stream, logs, headers, done)
-        if finding.comparison.ahead:
+        if finding.comparison.ahead or finding.comparison.gone:
             self._take_back(finding, stream, done)
         done.projected = self._projection.rebuild(rollover_id)
         if done.cause == MISSING and done.projected and not done.created:
@@ -219,7 +219,8 @@ class Repair:
         proofs, verdicts = everything_told(finding.candidate.rollover_id, stream)
         known = False
         refuted: dict[str, list[Event]] = defaultdict(list)
-        for key in self._ahead(finding, proofs, verdicts):
+        doubted = [*self._ahead(finding, proofs, verdicts), *finding.comparison.gone]
+        for key in dict.fromkeys(doubted):
             event = stored.get(key)
             if event is None or is_superseded(verdicts, key):
                 # Gone, or judged by a run that died before it projected: the rebuild drops it.
@@ -253,7 +254,7 @@ class Repair:
         self, finding: Finding, proofs: Mapping[str, Any], verdicts: Mapping[str, Any]
     ) -> tuple[str, ...]:
         state, ahead = finding.candidate.state, finding.comparison.ahead
-        if state is None or not state["overflow"]:
+        if state is None or not state["overflow"] or not ahead:
             return ahead
         # The state shows the best proof of each step only; the others would come up one by one.
         steps = {state["proofs"][key]["milestone"] for key in ahead}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,7 @@ INCONSISTENT: Final = "inconsistent_answers"
 
 EXPLANATIONS: Final[Mapping[str, str]] = {
     MISSING: "the contract has taken a step that no event proves",
-    AHEAD: "an event claims a step that the contract has not taken",
+    AHEAD: "an event claims a step that the contract has not taken, or lies in a block that is gone",
     DELETED: "the state rests on events that are no longer in the store",
     EDITED: "the state document is not as the projection wrote it",
     UNPROJECTED: "an event is stored but the state does not know it",
@@ -41,23 +42,26 @@ class Comparison:
     """What is wrong with one transfer; nothing, if every field is empty.
 
     ``missing``: steps to look for. ``ahead``: ids of the proofs of steps that cannot have happened.
-    ``deleted``: ids that the state rests on and the store does not have.
+    ``gone``: ids of logs' proofs whose block is not the chain's. ``deleted``: ids that the state rests on
+    and the store does not have.
     """
 
     missing: frozenset[str] = frozenset()
     ahead: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     edited: bool = False
 
     @property
     def straight(self) -> bool:
         """Say that chain and database agree."""
-        return not (self.missing or self.ahead or self.deleted or self.edited)
+        return not (self.missing or self.ahead or self.gone or self.deleted or self.edited)
 
     @property
     def cause(self) -> str:
         """Return the cause class to report, the most fundamental first."""
-        for found, cause in ((self.edited, EDITED), (self.deleted, DELETED), (self.ahead, AHEAD)):
+        ahead = self.ahead or self.gone
+        for found, cause in ((self.edited, EDITED), (self.deleted, DELETED), (ahead, AHEAD)):
             if found:
                 return cause
         return MISSING
@@ -75,6 +79,29 @@ def supporting_ids(state: State) -> list[str]:
     return [*state["proofs"], *verdicts]
 
 
+def logs_to_confirm(state: State, contract_key: str, pin_block: int, above: int) -> list[str]:
+    """Return the ids of those proofs by log, up to the pinned block, whose block may be another by now.
+
+    Those above block ``above``, those of a step that several logs prove, and all of them where the state
+    no longer holds every proof.
+    """
+    blocks = {
+        key: block
+        for key, proof in state["proofs"].items()
+        if proof["milestone"] in STEPS
+        and proof.get("contractKey") == contract_key
+        and (block := vouched_block(proof)) is not None
+        and block <= pin_block
+        and not is_superseded(state["verdicts"], key)
+    }
+    told = Counter(state["proofs"][key]["milestone"] for key in blocks)
+    return [
+        key
+        for key, block in blocks.items()
+        if block > above or state["overflow"] or told[state["proofs"][key]["milestone"]] > 1
+    ]
+
+
 def compare(
     state: State | None,
     contract_state: ContractState,
@@ -82,11 +109,13 @@ def compare(
     *,
     tokenised: bool,
     stored: Mapping[str, Any],
+    gone: Collection[str] = (),
 ) -> Comparison:
     """Compare one transfer at a pinned block.
 
     ``tokenised``: the contract says that both custodians tokenise. ``stored``: the supporting events
-    that the store still has, by id (values are not read).
+    that the store still has, by id (values are not read). ``gone``: ids of events whose block is not the
+    chain's.
     """
     needed = steps_needed(contract_state, tokenised=tokenised)
     if state is None:
@@ -101,9 +130,10 @@ def compare(
     missing = needed - proved
     excluded = proved & steps_excluded(contract_state)
     deleted = tuple(key for key in supporting_ids(state) if key not in stored)
-    if not (missing or excluded or deleted):
+    dead = tuple(key for key in state["proofs"] if key in gone)
+    if not (missing or excluded or deleted or dead):
         return STRAIGHT
-    return Comparison(missing, proofs_of(state, excluded, pin_block), deleted)
+    return Comparison(missing, proofs_of(state, excluded, pin_block), dead, deleted)
 
 
 def proofs_of(state: Mapping[str, Any], steps: Collection[str], pin_block: int) -> tuple[str, ...]:
