@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.event_log import MAPPINGS
 from shared.app.reconcile_page import Candidate
+from shared.app.scrutiny import ARRIVED, Turns
 from shared.domain.events import EVENTS
 from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.keys import can_be_key
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 After = list[Any] | None
 CURSORS: Final = "reconciliation_cursors"
 _CHUNK_OF_BLOCKS: Final = 2_000
-_IN_TURN: Final = frozenset(("share", "closed_share", "unplaced_share"))
-"""Phases that come to a transfer once in ``rotation_runs`` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,9 @@ class DueTransfers:
         self._cursor: Document = documents.get(CURSORS, spec.key) or {}
         self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
         self.tiered = self.open_count > settings.every_run_limit
-        self._pins: list[int] = list(self._cursor.get("pins", []))
+        self.turns = Turns(self._cursor, settings, tiered=self.tiered, whole=whole)
         self._pages: dict[str, Callable[[After], Page]] = {
-            "arrived": self._arrived,
+            ARRIVED: self._arrived,
             "open": self._open,
             "changed": self._changed,
             "moved": self._moved,
@@ -103,30 +102,11 @@ class DueTransfers:
     def phases(self) -> list[str]:
         """Return the phases of this run, in order."""
         first = ["suspect", "changed", "moved", "share"] if self.tiered else ["open"]
-        return ["arrived", *first, "unplaced", "mapped", "unplaced_share", "closed_share", "closed"]
+        return [ARRIVED, *first, "unplaced", "mapped", "unplaced_share", "closed_share", "closed"]
 
     def page(self, phase: str, after: After) -> Page:
         """Return the next page of a phase."""
         return self._pages[phase](after)
-
-    def confirmed_through(self, phase: str) -> int:
-        """Return the block up to which a phase's logs were found on the chain, for good; -1: none yet.
-
-        No reorg reaches further than its window below what was pinned then. What comes in turn was last
-        looked at as many runs ago; what has arrived since, far below, was never looked at.
-        """
-        if phase == "arrived":
-            return -1
-        if self.tiered or phase in _IN_TURN:
-            return max(min(self._pins, default=-1) - self._reorg_window, -1)
-        return int(self._cursor.get("confirmedThrough", -1))
-
-    def confirmed(self, pin: int) -> dict[str, Any]:
-        """Return what the next runs must know of a run that pinned this height."""
-        through = max(
-            self._cursor.get("confirmedThrough", -1), -1 if self.tiered else pin - self._reorg_window
-        )
-        return {"confirmedThrough": through, "pins": [*self._pins, pin][-self._rotation_runs :]}
 
     def remember(self, **cursor: Any) -> None:
         """Keep cursors for the next run (a dry run leaves them alone)."""
@@ -157,7 +137,7 @@ class DueTransfers:
             fields=("rolloverId", "audit", "data"),
         )
         found = self._documents.query(EVENTS, query)
-        through = self.confirmed_through("open")
+        through = self.turns.confirmed_through("open")
         old = {event["rolloverId"] for _, event in found if self._is_log(event, through)}
         places = [[event["audit"]["storedAt"], key] for key, event in found]
         # One that was stored before may become visible after: the next run looks again.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.app.chain_history import ChainHistory
 from shared.app.custodian_levels import differing_levels
 from shared.app.due_transfers import DueTransfers, hash_of
 from shared.app.join_unmapped import JoinUnmapped
-from shared.app.reconcile_page import Candidate, PageCheck
+from shared.app.log_search import LogSearch
+from shared.app.reconcile_page import Candidate, Finding, PageCheck
 from shared.app.repair import Repair, Repaired
-from shared.domain.comparison import EXPLANATIONS, LATE, MISSING
+from shared.app.scrutiny import THOROUGH
+from shared.domain.comparison import EXPLANATIONS, LATE, MISSING, Comparison, weakly_proved
 from shared.domain.lifecycle import ContractState
 from shared.domain.state import STATES, is_intact
 
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
     from shared.app.reconcile import ReconcileSettings
-    from shared.app.reconcile_page import Finding
     from shared.app.reconcile_report import Report
+    from shared.app.scrutiny import Scrutiny
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.ports import Chain, Documents
@@ -62,6 +65,7 @@ class ReconcileContract:
         self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
         history = ChainHistory(chain, spec, settings.platform_wallets)
+        self._search = LogSearch(spec, pin, history)
         self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
         self._due = DueTransfers(
@@ -83,13 +87,13 @@ class ReconcileContract:
         for phase in due.phases:
             while not report.is_done(key, phase):
                 page = due.page(phase, report.position(key, phase))
-                self._put_right(page.candidates, above=due.confirmed_through(phase))
+                self._put_right(page.candidates, due.turns.of(phase))
                 if page.cursor:
                     due.remember(**page.cursor)
                 report.advance(key, phase, page.after, len(page.candidates))
                 self._heartbeat()
                 yield len(page.candidates)
-        due.remember(suspects=report.document["suspects"], **due.confirmed(report.first_pin(key)))
+        due.remember(suspects=report.document["suspects"], **due.turns.after(report.first_pin(key)))
 
     def one(self, rollover_id: str) -> None:
         """Check and repair one transfer, if its state or this contract knows it."""
@@ -100,7 +104,7 @@ class ReconcileContract:
         answer = self._check.contract_state(candidate.transfer_hash)
         if state is None and answer == 0:
             return
-        self._put_right([candidate], above=-1)
+        self._put_right([candidate], THOROUGH)
         self._report.advance(self._spec.key, "one", None, 1)
 
     def compare_levels(self) -> None:
@@ -108,9 +112,9 @@ class ReconcileContract:
         for entry in differing_levels(self._documents, self._chain, self._spec, self._pin):
             self._report.level(self._spec.key, entry)
 
-    def _put_right(self, candidates: Sequence[Candidate], *, above: int) -> None:
+    def _put_right(self, candidates: Sequence[Candidate], scrutiny: Scrutiny) -> None:
         candidates = self._joined(candidates)
-        result = self._check.check(candidates, above=above)
+        result = self._check.check(candidates, above=scrutiny.above)
         for error in result.errors:
             self._report.error(self._spec.key, error)
         findings = [finding for finding in result.findings if not self._is_anothers(finding)]
@@ -121,8 +125,11 @@ class ReconcileContract:
                 break
             for rollover_id, repaired in self._repair.repair(due).items():
                 done[rollover_id] = repaired.after(done[rollover_id])
-            findings = self._check.check(self._reread(due), above=above).findings
+            findings = self._check.check(
+                self._reread([f.candidate for f in due]), above=scrutiny.above
+            ).findings
         crooked = {f.candidate.rollover_id for f in findings}
+        crooked |= self._look_for_logs(candidates, scrutiny, done)
         for rollover_id, repaired in done.items():
             self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
 
@@ -142,12 +149,31 @@ class ReconcileContract:
         }
         return {key: Repaired(cause, EXPLANATIONS[cause]) for key, cause in causes.items()}
 
-    def _reread(self, findings: Sequence[Finding]) -> list[Candidate]:
-        states = self._documents.get_many(STATES, [f.candidate.rollover_id for f in findings])
-        return [
-            Candidate(f.candidate.rollover_id, f.candidate.transfer_hash, states.get(f.candidate.rollover_id))
-            for f in findings
+    def _look_for_logs(
+        self, candidates: Sequence[Candidate], scrutiny: Scrutiny, done: dict[str, Repaired]
+    ) -> set[str]:
+        """Look for the logs of steps that were proved without; return whose are found and not appended."""
+        repaired = self._reread([c for c in candidates if c.rollover_id in done])
+        weak = [
+            Finding(c, ContractState.NONE, tokenised=False, comparison=Comparison(missing=steps))
+            for c in [*repaired, *(c for c in candidates if c.rollover_id not in done)]
+            if scrutiny.searches(c.transfer_hash) and (steps := weakly_proved(c.state, self._spec.key))
         ]
+        found = self._search.with_logs(weak) if weak else []
+        told = self._told(found)
+        due = (
+            [] if self._report.dry_run else [f for f in found if told[f.candidate.rollover_id].cause != LATE]
+        )
+        told |= self._repair.repair(due) if due else {}
+        for key, each in told.items():
+            done[key] = each.after(done[key]) if key in done else each
+        wanted = {f.candidate.rollover_id: f.comparison.missing for f in found}
+        now = self._reread([f.candidate for f in found])
+        return {c.rollover_id for c in now if weakly_proved(c.state, self._spec.key) & wanted[c.rollover_id]}
+
+    def _reread(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        states = self._documents.get_many(STATES, [c.rollover_id for c in candidates]) if candidates else {}
+        return [replace(c, state=states.get(c.rollover_id)) for c in candidates]
 
     def _joined(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Give bare hashes to their transfers, note what is odd, and return who is left to check."""

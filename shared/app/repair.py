@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shared.app.log_search import LogSearch
 from shared.app.project_events import readable
 from shared.domain.comparison import (
     AHEAD,
@@ -85,6 +86,7 @@ class Repair:
         self._spec = spec
         self._pin = pin
         self._history = history
+        self._search = LogSearch(spec, pin, history)
         self._event_log = event_log
         self._heads = heads
         self._projection = projection
@@ -95,18 +97,7 @@ class Repair:
 
         The logs of all findings are fetched together, each within the blocks it must lie in.
         """
-        searched = {
-            f.candidate.transfer_hash: self._search_from(f)
-            for f in findings
-            if f.comparison.missing or f.comparison.deleted
-        }
-        logs = self._history.logs_of_transfers(searched, self._pin.number)
-        # An earlier step told at too high a block (a stranger's, or a lost reorg's) must not hide the log.
-        short = [f for f in findings if f.comparison.missing - self._steps(logs, f)]
-        keys = {f.candidate.transfer_hash for f in short}
-        floor = self._spec.deployment_block
-        again = {key: floor for key in keys if searched.get(key, floor) > floor}
-        logs.update(self._history.logs_of_transfers(again, self._pin.number))
+        logs = self._search.of(findings)
         headers = self._history.headers_of(log for found in logs.values() for log in found)
         done = {}
         for finding in findings:
@@ -115,26 +106,6 @@ class Repair:
             # Many repairs in one page must not outlast the lease.
             self._heartbeat()
         return done
-
-    def _steps(self, logs: Mapping[str, Sequence[RawLog]], finding: Finding) -> set[str]:
-        found = (self._spec.decode(log) for log in logs.get(finding.candidate.transfer_hash, ()))
-        return {decoded.step for decoded in found if decoded is not None}
-
-    def _search_from(self, finding: Finding) -> int:
-        state, comparison = finding.candidate.state, finding.comparison
-        floor = self._spec.deployment_block
-        if state is None:
-            return floor
-        if comparison.deleted:
-            # Verdicts and the application's events have no block of their own: look from the start.
-            blocks = [state["proofs"].get(key, {}).get("block") for key in comparison.deleted]
-            return min((b if b is not None else floor for b in blocks), default=floor)
-        order = list(STEPS)
-        first = min((order.index(step) for step in comparison.missing), default=0)
-        # The two agreements come in either order, so neither bounds the other.
-        before = set(order[:first]) if first > 1 else set()
-        known = [state["milestones"][s]["blockNumber"] for s in before if s in state["milestones"]]
-        return max((block for block in known if block is not None), default=floor)
 
     def _repair_one(
         self, finding: Finding, logs: Sequence[RawLog], headers: Mapping[str, Header]

@@ -102,6 +102,24 @@ def logs_to_confirm(state: State, contract_key: str, pin_block: int, above: int)
     ]
 
 
+def weakly_proved(state: State | None, contract_key: str) -> frozenset[str]:
+    """Return the steps that only the application or the contract's state proves, on this contract or none."""
+    milestones = (state or {}).get("milestones")
+    if (
+        state is None
+        or not isinstance(milestones, dict)
+        or state.get("contractKey") not in (None, contract_key)
+    ):
+        return frozenset()
+    weak = {
+        name
+        for name, milestone in milestones.items()
+        if name in STEPS and not (isinstance(milestone, dict) and milestone.get("proof") == "log")
+    }
+    # A state edited by hand is told by the comparison; looked at last, as it costs a hash.
+    return frozenset(weak) if weak and is_intact(state) else frozenset()
+
+
 def compare(
     state: State | None,
     contract_state: ContractState,

@@ -51,6 +51,9 @@ def _agree(world: World, address: str) -> None:
 def test_what_another_contract_knows_is_not_taken_back(world: World, address: str) -> None:
     """Whichever contract is read first: an event that says no contract is true of the one that moved."""
     _agree(world, address)
+    report = world.run()
+    # Its log is found, which outranks what the application told.
+    assert (report["supersededCount"], report["createdCount"]) == (0, 1)
     assert is_straight(world.run())
     assert (world.state("a") or {})["status"] == "awaiting_receiver"
 
