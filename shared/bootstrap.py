@@ -161,6 +161,7 @@ class Plumbline:
                 every_run_limit=settings.whole("every_run_limit"),
                 rotation_runs=settings.whole("rotation_runs"),
                 grace_s=settings.number("grace_s"),
+                late_s=settings.number("late_s"),
                 lease_s=settings.number("reconcile_lease_s"),
                 alert_mismatches=settings.whole("alert_mismatches"),
                 platform_wallets=settings.platform_wallets,

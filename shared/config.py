@@ -92,6 +92,12 @@ NUMBERS: Final = {
         "PLUMBLINE_RECONCILE_ROTATION", 72, 1, "beyond that, runs within which each is checked once"
     ),
     "grace_s": Number("PLUMBLINE_RECONCILE_GRACE_S", 60.0, 0, "seconds a step is late, not missing"),
+    "late_s": Number(
+        "PLUMBLINE_RECONCILE_LATE_S",
+        3600.0,
+        0,
+        "seconds after which what the listener left unread is missing",
+    ),
     "reconcile_lease_s": Number(
         "PLUMBLINE_RECONCILE_LEASE_S", 60.0, 1, "seconds a killed run keeps the next one waiting"
     ),

@@ -24,12 +24,18 @@ _HASHES_A_QUERY: Final = 50
 
 
 class ChainHistory:
-    """Looks things up on one contract's chain; ``wallets`` are the platform's, lower-case."""
+    """Looks things up on one contract's chain; ``wallets`` are the platform's, lower-case.
 
-    def __init__(self, chain: Chain, spec: ContractSpec, wallets: AbstractSet[str] = frozenset()) -> None:
+    ``believed``: seconds since 1970 beyond which no time that an event claims is believed.
+    """
+
+    def __init__(
+        self, chain: Chain, spec: ContractSpec, wallets: AbstractSet[str] = frozenset(), *, believed: float
+    ) -> None:
         self._chain = chain
         self._spec = spec
         self._wallets = wallets
+        self._believed = believed
         self._topics = sorted({topic for step in STEPS for topic in spec.topics_of(step)})
 
     def logs_of_transfers(self, searched: Mapping[str, int], last: int) -> dict[str, list[RawLog]]:
@@ -98,7 +104,8 @@ class ChainHistory:
         """
         data = event["data"]
         # What was seen, or the application wrote, after the pinned block may well be true by the next one.
-        younger = _seconds(event["timestamp"]) > pin.timestamp
+        # A time of the far future would be waited for in vain.
+        younger = pin.timestamp < _seconds(event["timestamp"]) <= self._believed
         if data.get("evidence"):
             return ("", False) if younger else ("the contract's state no longer shows the step", True)
         if is_ours(event):

@@ -83,6 +83,7 @@ class DueTransfers:
         self._cursor: Document = documents.get(CURSORS, spec.key) or {}
         self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
         self.tiered = self.open_count > settings.every_run_limit
+        self.late: Mapping[str, list[Any]] = self._cursor.get("late", {})
         self.turns = Turns(self._cursor, settings, tiered=self.tiered, whole=whole)
         self._pages: dict[str, Callable[[After], Page]] = {
             ARRIVED: self._arrived,

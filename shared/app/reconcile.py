@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import ChainHeads
+from shared.app.lateness import Lateness
 from shared.app.lease import Lease
 from shared.app.reconcile_contract import ReconcileContract
 from shared.app.reconcile_page import PageCheck
@@ -39,9 +40,10 @@ class ReconcileSettings:
     next one goes on (None: never). ``every_run_limit``: up to so many open transfers of a contract are
     all checked in every run. ``rotation_runs``: beyond it, and for closed ones, each is checked once in
     so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
-    missing. ``lease_s``: how long a killed run blocks the next. ``alert_mismatches``: more mismatches
-    than this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per
-    run for a projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
+    missing; ``late_s``: what the listener leaves unread for longer is missing all the same. ``lease_s``: how
+    long a killed run blocks the next. ``alert_mismatches``: more mismatches than
+    this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per run for a
+    projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
     read. ``platform_wallets``: addresses, lower-case; a missed transaction of any other sender is told of
     as external (none: that is not looked at). ``reorg_window``: blocks below a pinned one that a reorg may
     have replaced by the next run.
@@ -52,6 +54,7 @@ class ReconcileSettings:
     every_run_limit: int = 20_000
     rotation_runs: int = 72
     grace_s: float = 60.0
+    late_s: float = 3_600.0
     lease_s: float = 60.0
     alert_mismatches: int = 5
     sweep_limit: int = 5_000
@@ -163,10 +166,11 @@ class Reconcile:
             # Nobody's transfers would be asked about there, and all would look straight.
             report.error(spec.key, f"there is no code at the address in block {pin.number}")
             return None
+        lateness = Lateness(self._documents, self._clock.now(), spec.chain_id, self._settings)
         return ReconcileContract(
             self._documents, chain, spec, pin, self._event_log, self._projection, self._heads,
             report, self._settings, heartbeat, settled=self._settled(),
-            late=not manual and self._is_late(spec.chain_id, pin),
+            lateness=None if manual else lateness.at(pin, dry_run=report.dry_run), believed=self._believed(),
             resolves=None if manual else self._settings.resolve_limit,
             elsewhere=lambda transfer_hash: self._is_known_elsewhere(spec, transfer_hash, block),
         )  # fmt: skip
@@ -188,11 +192,9 @@ class Reconcile:
                 return True
         return False
 
-    def _is_late(self, chain_id: int, pin: Header) -> bool:
-        """Say whether the live path may still bring what is missing at the pin."""
-        cursor = self._documents.get("chain_cursors", str(chain_id)) or {}
-        young = self._clock.now().timestamp() - pin.timestamp < self._settings.grace_s
-        return young or int(cursor.get("readThrough", -1)) < pin.number
+    def _believed(self) -> float:
+        """Return the time, in seconds since 1970, beyond which no claimed time is believed."""
+        return self._clock.now().timestamp() + self._settings.late_s
 
     def _settled(self) -> str:
         """Return the time up to which no event becomes visible any more."""

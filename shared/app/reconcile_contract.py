@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from shared.app.chain_heads import ChainHeads
     from shared.app.event_log import EventLog
+    from shared.app.lateness import Lateness
     from shared.app.project_events import ProjectEvents
     from shared.app.reconcile import ReconcileSettings
     from shared.app.reconcile_report import Report
@@ -51,7 +52,8 @@ class ReconcileContract:
         heartbeat: Callable[[], None],
         *,
         settled: str,
-        late: bool,
+        lateness: Lateness | None,
+        believed: float,
         resolves: int | None,
         elsewhere: Callable[[str], bool],
     ) -> None:
@@ -60,11 +62,11 @@ class ReconcileContract:
         self._spec = spec
         self._pin = pin
         self._report = report
-        self._late = late
+        self._lateness = lateness
         self._elsewhere = elsewhere
         self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
-        history = ChainHistory(chain, spec, settings.platform_wallets)
+        history = ChainHistory(chain, spec, settings.platform_wallets, believed=believed)
         self._search = LogSearch(spec, pin, history)
         self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
@@ -93,7 +95,13 @@ class ReconcileContract:
                 report.advance(key, phase, page.after, len(page.candidates))
                 self._heartbeat()
                 yield len(page.candidates)
-        due.remember(suspects=report.document["suspects"], **due.turns.after(report.first_pin(key)))
+        late = report.document["late"]
+        due.remember(
+            suspects=list(dict.fromkeys([*report.document["suspects"], *late])),
+            **due.turns.after(report.first_pin(key)),
+        )
+        if self._lateness is not None:
+            due.remember(late=self._lateness.remembered(due.late, late, self._pin.number))
 
     def one(self, rollover_id: str) -> None:
         """Check and repair one transfer, if its state or this contract knows it."""
@@ -143,11 +151,14 @@ class ReconcileContract:
     def _told(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
         causes = {
             f.candidate.rollover_id: LATE
-            if self._late and f.comparison.cause == MISSING
+            if f.comparison.cause == MISSING and self._is_late(f.candidate.rollover_id)
             else f.comparison.cause
             for f in findings
         }
         return {key: Repaired(cause, EXPLANATIONS[cause]) for key, cause in causes.items()}
+
+    def _is_late(self, rollover_id: str) -> bool:
+        return self._lateness is not None and self._lateness.excuses(self._due.late.get(rollover_id))
 
     def _look_for_logs(
         self, candidates: Sequence[Candidate], scrutiny: Scrutiny, done: dict[str, Repaired]

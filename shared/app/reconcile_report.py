@@ -193,8 +193,9 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
 
 
 def is_straight(report: Document) -> bool:
-    """Say whether a report found nothing wrong: no mismatch, no error, nothing left undone."""
-    return not (report["mismatchCount"] or report["errorCount"]) and bool(report["complete"])
+    """Say whether a report found nothing wrong: no mismatch, no error, nothing late or left undone."""
+    crooked = report["mismatchCount"] or report["errorCount"] or report["late"]
+    return not crooked and bool(report["complete"])
 
 
 def unrepaired(report: Document) -> bool:

@@ -208,7 +208,7 @@ def test_an_event_of_a_transaction_that_is_still_waiting_is_left_alone(world: Wo
     """An event that may become true by the next block is late, not wrong."""
     world.start("a")
     world.live("a", LEVEL_3[:2])
-    young = {**_foreign("a", "blockchain.v5.financial", 1), "timestamp": "2999-01-01T00:00:00Z"}
+    young = {**_foreign("a", "blockchain.v5.financial", 1), "timestamp": "2026-01-01T00:10:00Z"}
     world.log.append(young)
     world.projection.project([young])
     report = world.run()

@@ -89,6 +89,66 @@ def test_what_is_late_is_neither_counted_nor_repaired_by_the_schedule(world: Wor
     assert world.reconcile.run()["createdCount"] == 1
 
 
+def test_a_listener_that_died_is_excused_for_an_hour(world: World) -> None:
+    """What it left unread is late first, which is not straight, then counted, repaired and alerted on."""
+    for number in range(6):
+        world.start(f"t{number}")
+        world.act(f"t{number}", "agree_send", sees=False)
+    causes = []
+    for _ in range(14):
+        report = world.reconcile.run()
+        assert not is_straight(report)
+        causes.append(report["causes"])
+        if report["causes"]:
+            break
+        # The chain goes on, so the pinned block itself is always young.
+        world.chain.mine()
+        world.clock.advance(300)
+    assert causes == [{}] * 12 + [{"missing_event": 6}]
+    assert len(world.alerts.sent) == 1
+    assert is_straight(world.reconcile.run())
+
+
+def test_a_listener_that_gets_on_is_waited_for(world: World) -> None:
+    """While it passes what it was awaited at, though always behind, what is missing is late, for hours."""
+    for number in range(30):
+        world.start(f"t{number:02}")
+        logs = world.act(f"t{number:02}", "agree_send", sees=False)
+        report = world.reconcile.run()
+        assert (report["causes"], report["late"]) == ({}, [f"t{number:02}"])
+        world.see(logs)
+        world.documents.put("chain_cursors", "1", {"readThrough": len(world.chain.blocks) - 1})
+        world.clock.advance(300)
+
+
+def test_what_stays_late_where_the_pinned_block_is_always_young_is_missing(world: World) -> None:
+    """Late in one run, and still missing when the listener has passed that block: repaired."""
+    world.start("a")
+    world.act("a", "agree_send", sees=False)
+    causes = []
+    for _ in range(3):
+        now = int(world.clock.now().timestamp())
+        world.chain.mine(timestamp=now)
+        world.documents.put("chain_cursors", "1", {"readThrough": len(world.chain.blocks) - 1})
+        causes.append(world.reconcile.run()["causes"])
+        world.clock.advance(300)
+    assert causes == [{}, {"missing_event": 1}, {}]
+
+
+def test_a_claim_dated_into_the_far_future_is_not_waited_for(world: World) -> None:
+    """An executed event of the year 2999 without a transaction is taken back."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    claim = {
+        "eventId": "claim", "eventType": "blockchain.v5.executed", "rolloverId": "a",
+        "timestamp": "2999-01-01T00:00:00Z", "data": {},
+    }  # fmt: skip
+    world.log.append(claim)
+    world.projection.project([claim])
+    assert world.run()["supersededCount"] == 1
+    world.assert_straight()
+
+
 def test_the_alert_goes_out_past_the_threshold(tmp_path: Path) -> None:
     """Five mismatches are quiet, six alert."""
     for crooked, alerts in ((5, 0), (6, 1)):
