@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.event_log import MAPPINGS
+from shared.app.event_log import MAPPINGS, is_misfit, mapped_id
 from shared.app.reconcile_page import Candidate
 from shared.app.scrutiny import ARRIVED, Turns
 from shared.domain.events import EVENTS
 from shared.domain.hashing import is_hash, transfer_hash
-from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
 from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
@@ -36,11 +35,13 @@ class Page:
     """Transfers to check next; ``after`` is where the following page starts, None at the end.
 
     ``cursor`` is what the next run is to remember once this page has been put right, and not before.
+    ``misfits``: hashes that are mapped to the transfer of another one.
     """
 
     candidates: list[Candidate]
     after: After
     cursor: Mapping[str, Any] = field(default_factory=dict)
+    misfits: tuple[str, ...] = ()
 
 
 class DueTransfers:
@@ -217,13 +218,14 @@ class DueTransfers:
         found = self._documents.query(
             MAPPINGS, Query(limit=self._size, after=tuple(after) if after else None)
         )
-        told = {key: mapping.get("transferId") for key, mapping in found if is_hash(key)}
-        ids = {key: i for key, i in told.items() if isinstance(i, str) and can_be_key(i)}
+        told = {key: mapped_id(key, mapping) for key, mapping in found}
+        ids = {key: rollover_id for key, rollover_id in told.items() if rollover_id is not None}
         there = self._documents.get_many(STATES, ids.values(), fields=())
         missing = [
             Candidate(rollover_id, key, None) for key, rollover_id in ids.items() if rollover_id not in there
         ]
-        return Page(missing, [found[-1][0]] if len(found) == self._size else None)
+        misfits = tuple(key for key, mapping in found if key not in ids and is_misfit(key, mapping))
+        return Page(missing, [found[-1][0]] if len(found) == self._size else None, misfits=misfits)
 
     def _changed(self, after: After) -> Page:
         start = after or self._cursor.get("changedAfter")

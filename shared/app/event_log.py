@@ -16,6 +16,7 @@ from shared.domain.events import (
     is_ours,
     verdict_event,
 )
+from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
 from shared.errors import CorruptEvent
@@ -133,26 +134,23 @@ class EventLog:
         ids = self.mapped(hashes)
         routes: dict[str, Document] = {}
         states = self._documents.get_many(STATES, set(ids.values())) if ids else {}
-        for transfer_hash in hashes:
-            rollover_id = ids.get(transfer_hash)
+        for key in hashes:
+            rollover_id = ids.get(key)
             if rollover_id is None:
-                routes[transfer_hash] = _route(transfer_hash, {})
+                routes[key] = _route(key, {})
                 continue
             known = states.get(rollover_id, {})
             if not known.get("participants"):
                 # The start may be stored and its projection still under way.
                 known = self._started(rollover_id)
-            routes[transfer_hash] = _route(rollover_id, known)
+            routes[key] = _route(rollover_id, known)
         return [{**event, **routes[event["data"]["transferHash"]]} for event in events]
 
     def mapped(self, hashes: Iterable[str]) -> dict[str, str]:
-        """Return the transfer ids of those hashes that the application has mapped."""
+        """Return the transfer ids of those hashes that the application has mapped (see ``mapped_id``)."""
         found = self._documents.get_many(MAPPINGS, hashes)
-        return {
-            transfer_hash: mapping["transferId"]
-            for transfer_hash, mapping in found.items()
-            if isinstance(mapping.get("transferId"), str) and can_be_key(mapping["transferId"])
-        }
+        ids = {key: mapped_id(key, mapping) for key, mapping in found.items()}
+        return {key: rollover_id for key, rollover_id in ids.items() if rollover_id is not None}
 
     def _started(self, rollover_id: str) -> Document:
         where = (("rolloverId", rollover_id), ("eventType", "rollover.started"))
@@ -182,6 +180,24 @@ class EventLog:
                 same = key not in stored or _same(stored[key], documents[key])
                 (appended.already_there if same else appended.conflicting).append(key)
         return appended
+
+
+def mapped_id(key: str, mapping: Mapping[str, Any]) -> str | None:
+    """Return the transfer that a mapping gives to its key, the hash; None where it is no transfer of it.
+
+    The hash is the id's own keccak, so a mapping to any other transfer is a mistake, and to follow it would
+    give one transfer the history of another.
+    """
+    told = mapping.get("transferId")
+    if not isinstance(told, str) or not can_be_key(told):
+        return None
+    return told if transfer_hash(told) == key else None
+
+
+def is_misfit(key: str, mapping: Mapping[str, Any]) -> bool:
+    """Say whether a hash is mapped to the transfer of another one; one that says nothing is none."""
+    told = mapping.get("transferId")
+    return is_hash(key) and isinstance(told, str) and can_be_key(told) and transfer_hash(told) != key
 
 
 def _same(stored: Event, event: Event) -> bool:

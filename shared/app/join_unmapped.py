@@ -68,7 +68,8 @@ class JoinUnmapped:
             reference = self._reference(bare, new)
             if reference is not None:
                 self._documents.create(MAPPINGS, bare, {"transferId": reference, "resolvedFrom": "calldata"})
-                resolved[bare] = reference
+                # Where the application's own mapping is wrong, that is for a person to correct.
+                resolved |= self._event_log.mapped([bare])
             else:
                 self._documents.put(TRIED, bare, {"transactions": sorted(transactions)})
         return resolved

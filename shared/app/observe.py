@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import CHAIN_HEADS
-from shared.app.event_log import MAPPINGS
+from shared.app.event_log import MAPPINGS, mapped_id
 from shared.app.reconcile_report import REPORTS
 from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
 from shared.domain.hashing import is_hash, transfer_hash
@@ -66,9 +66,9 @@ class Observe:
 
     def resolve(self, transfer: str) -> str:
         """Return the rollover id of a transfer given by its id or its hash: its hash while it is unmapped."""
-        mapped = self._documents.get(MAPPINGS, transfer.lower())
-        if mapped and mapped.get("transferId"):
-            return str(mapped["transferId"])
+        mapped = mapped_id(transfer.lower(), self._documents.get(MAPPINGS, transfer.lower()) or {})
+        if mapped is not None:
+            return mapped
         if not is_hash(transfer.lower()) and self._documents.get(STATES, transfer) is None:
             # Of a transfer that is not mapped yet the events are kept under its hash.
             bare = transfer_hash(transfer)

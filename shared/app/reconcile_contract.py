@@ -90,6 +90,8 @@ class ReconcileContract:
             while not report.is_done(key, phase):
                 page = due.page(phase, report.position(key, phase))
                 self._put_right(page.candidates, due.turns.of(phase))
+                for misfit in page.misfits:
+                    report.misfit(misfit)
                 if page.cursor:
                     due.remember(**page.cursor)
                 report.advance(key, phase, page.after, len(page.candidates))

@@ -135,6 +135,12 @@ class Report:
         if entry not in self.document[name]:
             self._list(name, entry)
 
+    def misfit(self, transfer_hash: str) -> None:
+        """Record, once, a hash mapped to the transfer of another one: nothing follows it."""
+        if transfer_hash not in self.document["misfits"]:
+            self._list("misfits", transfer_hash)
+            self.error(f"mapping {transfer_hash}", "its transferId has another hash")
+
     def error(self, where: str, error: object) -> None:
         """Record what could not be done."""
         self.document["errorCount"] += 1
@@ -171,7 +177,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     now = clock.now()
     lists = (
         "mismatches", "created", "superseded", "late", "joined", "unmapped", "orphans", "conflicts",
-        "levels", "suspects", "errors", "notDeployed",
+        "levels", "misfits", "suspects", "errors", "notDeployed",
     )  # fmt: skip
     counts = (
         "checked", "mismatchCount", "createdCount", "createdByContractState", "supersededCount",

@@ -125,7 +125,17 @@ def report(found: Document, *, as_json: bool) -> None:
             repaired = "yes" if entry["repaired"] else "no"
             table.add_row(short(entry["rolloverId"]), entry["cause"], entry["explanation"], repaired)
         _CONSOLE.print(table)
-    for name in ("late", "joined", "unmapped", "orphans", "conflicts", "levels", "errors", "notDeployed"):
+    for name in (
+        "late",
+        "joined",
+        "unmapped",
+        "orphans",
+        "conflicts",
+        "levels",
+        "misfits",
+        "errors",
+        "notDeployed",
+    ):
         for entry in found[name]:
             _CONSOLE.print(f"{name}: {entry if isinstance(entry, str) else orjson.dumps(entry).decode()}")
 

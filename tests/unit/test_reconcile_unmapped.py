@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from eth_abi.abi import encode
 
+from shared.app.event_log import MAPPINGS
+from shared.app.observe import Observe
 from shared.domain.comparison import INCONSISTENT
 from shared.domain.events import CORRECTION
 from shared.domain.hashing import transfer_hash
@@ -127,3 +130,47 @@ def test_a_correction_that_was_wrongly_taken_back_counts_again(world: World) -> 
     assert state
     assert state["contractState"] == 3
     world.assert_straight()
+
+
+def test_a_mapping_to_another_transfer_is_told_and_not_followed(world: World) -> None:
+    """A hash mapped to the wrong transfer gives that one no foreign history; corrected, all comes right."""
+    world.start("a")
+    world.start("b", mapped=False)
+    world.documents.put(MAPPINGS, transfer_hash("b"), {"transferId": "a"})
+    world.act("b", "agree_send")
+    report = world.run()
+    assert report["misfits"] == [transfer_hash("b")]
+    assert report["errors"][0]["where"] == f"mapping {transfer_hash('b')}"
+    assert len(world.alerts.sent) == 1
+    assert "agree_send" not in (world.state("a") or {})["milestones"]
+    world.documents.put(MAPPINGS, transfer_hash("b"), {"transferId": "b"})
+    world.run()
+    assert "agree_send" in (world.state("b") or {})["milestones"]
+    world.assert_straight()
+
+
+def test_calldata_does_not_join_against_a_wrong_mapping(world: World) -> None:
+    """Whose transfer it is stands in the calldata, but a wrong mapping is for a person to correct first."""
+    agree = next(f for f, _ in world.spec.references)
+    types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
+    values = [bytes.fromhex(transfer_hash("b")[2:]), SENDER, RECEIVER, 1, 1, "b"]
+    world.start("b", mapped=False)
+    world.documents.put(MAPPINGS, transfer_hash("b"), {"transferId": "a"})
+    world.act("b", "agree_send", calldata=bytes.fromhex(agree.selector[2:]) + encode(types, values))
+    assert world.run()["unmapped"] == [transfer_hash("b")]
+    world.documents.put(MAPPINGS, transfer_hash("b"), {"transferId": "b"})
+    assert world.run()["joined"] == [{"hash": transfer_hash("b"), "rolloverId": "b"}]
+    assert (world.state("b") or {})["status"] == "awaiting_receiver"
+    world.assert_straight()
+
+
+@pytest.mark.parametrize("told", ["a", "", 5, None])
+def test_a_wrong_mapping_resolves_to_nobody(world: World, told: object) -> None:
+    """Asked for by its hash, a transfer is shown under it as long as no right mapping is there."""
+    world.act("b", "agree_send")
+    bare = transfer_hash("b")
+    world.documents.put(MAPPINGS, bare, {"transferId": told})
+    observe = Observe(world.documents, None, None, world.clock)  # type: ignore[arg-type]
+    assert observe.resolve(bare) == bare
+    world.documents.put(MAPPINGS, bare, {"transferId": "b"})
+    assert observe.resolve(bare) == "b"
