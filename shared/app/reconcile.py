@@ -14,6 +14,7 @@ from shared.app.reconcile_page import PageCheck
 from shared.app.reconcile_report import Report
 from shared.app.sweep import sweep_misplaced, sweep_stateless, sweep_unprojected, sweep_unstamped
 from shared.domain.lifecycle import ContractState
+from shared.domain.state import STATES
 from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound, UndecodableLog
 from shared.ports import Alert
 
@@ -133,6 +134,9 @@ class Reconcile:
                         contract.one(rollover_id)
                 except ChainUnavailable as error:
                     report.error(spec.key, error)
+            owner = (self._documents.get(STATES, rollover_id) or {}).get("contractKey")
+            if isinstance(owner, str) and owner not in {spec.key for spec in self._registry.contracts}:
+                report.strange(rollover_id, owner)
             document = report.finish()
         if not document["checked"] and not document["errorCount"]:
             raise NotFound(f"transfer {rollover_id} is known neither to the store nor to a contract")
@@ -222,13 +226,16 @@ class Reconcile:
         again += sweep_stateless(
             self._documents, self._projection, limit=None if manual else limit, dry_run=report.dry_run
         )
-        again += sweep_misplaced(
+        edited, strange = sweep_misplaced(
             self._documents,
             self._projection,
             {spec.key for spec in self._registry.contracts},
             limit=None if manual else limit // _IN_TURN_SHARE,
             dry_run=report.dry_run,
         )
+        again += edited
+        for rollover_id, contract_key in strange.items():
+            report.strange(rollover_id, contract_key)
         for rollover_id in again:
             report.unprojected(rollover_id)
 

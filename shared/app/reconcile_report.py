@@ -141,6 +141,10 @@ class Report:
             self._list("misfits", transfer_hash)
             self.error(f"mapping {transfer_hash}", "its transferId has another hash")
 
+    def strange(self, rollover_id: str, contract_key: str) -> None:
+        """Record a transfer whose state lies on a contract that is not configured, so that no page has it."""
+        self.error(rollover_id, f"its events name contract {contract_key}, which is not in the registry")
+
     def error(self, where: str, error: object) -> None:
         """Record what could not be done."""
         self.document["errorCount"] += 1

@@ -140,10 +140,12 @@ def sweep_misplaced(
     *,
     limit: int | None,
     dry_run: bool,
-) -> list[str]:
+) -> tuple[list[str], dict[str, str]]:
     """Compute anew the states that a hand has put where no page looks; return them.
 
-    The pages find states by contract and openness; an edit of those fields hides a state from them.
+    The pages find states by contract and openness; an edit of those fields hides a state from them, and so
+    does an event that names a contract outside the registry. Also returns, by transfer, the contracts of
+    open states that are whole and lie on one of those: no rebuild brings them back.
     Looks at up to ``limit`` states, in turn over all of them, as ``sweep_stateless`` does.
     """
     cursor = documents.get(CURSORS, MISPLACED) or {}
@@ -158,12 +160,18 @@ def sweep_misplaced(
         last = page[-1][0] if len(page) == _PAGE else None
         if last is None:
             break
-    edited = [key for key, state in documents.get_many(STATES, odd).items() if not is_intact(state)]
+    found = documents.get_many(STATES, odd)
+    edited = [key for key, state in found.items() if not is_intact(state)]
+    strange = {
+        key: str(state["contractKey"])
+        for key, state in found.items()
+        if key not in edited and state["open"] and state["contractKey"] is not None
+    }
     if dry_run:
-        return edited
+        return edited, strange
     if limit is not None:
         documents.put(CURSORS, MISPLACED, {"after": last})
-    return [rollover_id for rollover_id in edited if projection.rebuild(rollover_id)]
+    return [rollover_id for rollover_id in edited if projection.rebuild(rollover_id)], strange
 
 
 def _in_place(key: str, state: State, contract_keys: Collection[str]) -> bool:

@@ -65,3 +65,19 @@ def test_what_no_contract_knows_is_taken_back(world: World) -> None:
     assert (report["supersededCount"], report["causes"]) == (1, {"ahead_of_chain": 1})
     assert (world.state("a") or {})["status"] == "started"
     assert is_straight(world.run())
+
+
+def test_a_contract_outside_the_registry_is_told_of(world: World) -> None:
+    """A contract that nobody configured puts a state where no page looks: an error says so."""
+    told = {
+        "eventId": "strange", "eventType": "blockchain.v5.executed", "rolloverId": "a",
+        "timestamp": "2023-11-14T22:10:00Z", "data": {"chainId": 1, "contract": "0x" + "77" * 20},
+    }  # fmt: skip
+    world.chain.mine()
+    world.log.append(told)
+    world.projection.project([told])
+    reports = (world.run(), world.reconcile.run(), world.reconcile.run_one("a"))
+    for report in reports:
+        assert [error["where"] for error in report["errors"]] == ["a"]
+        assert "0x7777" in report["errors"][0]["error"]
+    assert len(world.alerts.sent) == 2
