@@ -145,7 +145,7 @@ class DueTransfers:
         # One that was stored before may become visible after: the next run looks again.
         settled = [place for place in places if place[0] <= self._settled]
         cursor = {"arrivedAfter": settled[-1]} if settled else {}
-        return Page(self._candidates(old), places[-1] if len(found) == self._size else None, cursor)
+        return Page(self.candidates(old), places[-1] if len(found) == self._size else None, cursor)
 
     def _is_log(self, event: Mapping[str, Any], through: int) -> bool:
         data = event.get("data")
@@ -162,7 +162,7 @@ class DueTransfers:
         return self._query((("contractKey", None), ("open", True)), after)
 
     def _suspect(self, _after: After) -> Page:
-        return Page(self._candidates(self._cursor.get("suspects", [])), None)
+        return Page(self.candidates(self._cursor.get("suspects", [])), None)
 
     def _share(self, after: After) -> Page:
         budget = math.ceil(self.open_count / self._rotation_runs)
@@ -239,7 +239,7 @@ class DueTransfers:
         if not found:
             return Page([], None)
         last = [found[-1][1]["audit"]["storedAt"], found[-1][0]]
-        candidates = self._candidates({event["rolloverId"] for _, event in found})
+        candidates = self.candidates({event["rolloverId"] for _, event in found})
         return Page(candidates, last if len(found) == self._size else None, {"changedAfter": last})
 
     def _moved(self, after: After) -> Page:
@@ -255,7 +255,7 @@ class DueTransfers:
             return Page([], [first, (last - first + 1) // 2])
         hashes = {found for log in logs if (found := self._transfer_of(log))}
         ids = self._event_log.mapped(hashes)
-        candidates = self._candidates({ids.get(key, key) for key in hashes})
+        candidates = self.candidates({ids.get(key, key) for key in hashes})
         following: After = [last + 1, span] if last < self._pin.number else None
         return Page(candidates, following, {"movedThrough": last})
 
@@ -266,7 +266,8 @@ class DueTransfers:
             return None  # the handler has dead-lettered it, with its cause
         return decoded.transfer_hash if decoded else None
 
-    def _candidates(self, rollover_ids: Sequence[str] | set[str]) -> list[Candidate]:
+    def candidates(self, rollover_ids: Sequence[str] | set[str]) -> list[Candidate]:
+        """Return those of the transfers that this contract checks, as they are stored now."""
         states = self._documents.get_many(STATES, rollover_ids)
         return [
             _candidate(key, states[key]) if key in states else Candidate(key, hash_of(key), None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import ChainHeads
+from shared.app.project_events import unreadable
 from shared.domain.events import (
     EVENTS,
     REINSTATED,
@@ -81,7 +82,7 @@ class EventLog:
         taken back at a lower counter is reinstated at this one: the block hashes ``returned`` (their
         removal may be forgotten by the time that this is handled), and those known to ``chain_heads``.
         One that was kept under its bare hash and is mapped by now is joined to its transfer by a
-        correction.
+        correction; so is one that somebody changed in the store, beside being told as conflicting.
         """
         routed = self.route(events)
         appended = self._create(routed)
@@ -89,7 +90,7 @@ class EventLog:
         back = {key for key, taken_back in removed.items() if taken_back < reorg_counter}.union(returned)
         there = self._documents.get_many(EVENTS, appended.already_there) if appended.already_there else {}
         joined = self._corrections(there, routed)
-        appended.add(self._create(joined))
+        appended.add(self._create([*joined, *self._restored(appended.conflicting, routed)]))
         again = [event for event in routed if event["data"]["blockHash"] in back] if back else []
         if again:
             appended.add(self.judge(again, reorg_counter, REINSTATED, "its block is canonical again"))
@@ -167,6 +168,16 @@ class EventLog:
             and stored["rolloverId"] == stored["data"].get("transferHash")
         ]
 
+    def _restored(self, conflicting: Collection[str], routed: Sequence[Event]) -> list[Event]:
+        """Return corrections that say again what events were before somebody changed them in the store."""
+        wanted = {event["eventId"]: event for event in routed if event["eventId"] in conflicting}
+        stored = self._documents.get_many(EVENTS, wanted) if wanted else {}
+        return [
+            {**correction_event(event, event["rolloverId"]), **{name: event[name] for name in _ROUTING}}
+            for key, event in wanted.items()
+            if key in stored and (not is_ours(stored[key]) or unreadable(stored[key]))
+        ]
+
     def _create(self, events: Sequence[Event]) -> Appended:
         if not events:
             return Appended()
@@ -202,7 +213,8 @@ def is_misfit(key: str, mapping: Mapping[str, Any]) -> bool:
 
 def _same(stored: Event, event: Event) -> bool:
     if is_ours(event) or is_ours(stored):
-        return bool(stored["audit"].get("eventHash") == event["audit"].get("eventHash"))
+        same = (stored.get("audit") or {}).get("eventHash") == event["audit"].get("eventHash")
+        return bool(same) and not unreadable(stored)
     return _content(stored) == _content(event)
 
 

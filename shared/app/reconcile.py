@@ -100,11 +100,13 @@ class Reconcile:
         with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:
             report = Report.resume(self._documents, self._clock, dry_run=dry_run, afresh=manual)
             deadline = self._deadline(manual=manual)
+            contracts = {}
             for spec in self._registry.contracts:
                 try:
                     contract = self._contract(spec, block, report, lease.renew, manual=manual)
                     if contract is None:
                         continue
+                    contracts[spec.key] = contract
                     for _page in contract.pages():
                         if self._clock.monotonic_s() >= deadline:
                             report.save()
@@ -112,7 +114,13 @@ class Reconcile:
                     contract.compare_levels()
                 except ChainUnavailable as error:
                     report.error(spec.key, error)
-            self._sweep(report, manual=manual)
+            again = self._sweep(report, manual=manual)
+            # What a sweep has put right may show what is missing: an event that no longer counts.
+            for key, contract in contracts.items() if again and not dry_run else ():
+                try:
+                    contract.again(again)
+                except ChainUnavailable as error:
+                    report.error(key, error)
             document = report.finish()
         self._alert(document)
         return document
@@ -204,7 +212,7 @@ class Reconcile:
         """Return the time up to which no event becomes visible any more."""
         return (self._clock.now() - timedelta(seconds=self._settings.grace_s)).isoformat()
 
-    def _sweep(self, report: Report, *, manual: bool) -> None:
+    def _sweep(self, report: Report, *, manual: bool) -> list[str]:
         now = self._clock.now()
         settled = self._settled()
         limit = self._settings.sweep_limit
@@ -238,6 +246,7 @@ class Reconcile:
             report.strange(rollover_id, contract_key)
         for rollover_id in again:
             report.unprojected(rollover_id)
+        return list(dict.fromkeys(again))
 
     def _alert(self, document: Document) -> None:
         if document["errorCount"] or document["mismatchCount"] > self._settings.alert_mismatches:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.domain.contract import ContractSpec
     from shared.ports import Chain, Documents
 
+_AGAIN: Final = 1_000
 _ROUNDS: Final = 3
 """A repair may uncover another (a hand-edited state hid a missing event); beyond this it is a fault."""
 
@@ -116,6 +117,13 @@ class ReconcileContract:
             return
         self._put_right([candidate], THOROUGH)
         self._report.advance(self._spec.key, "one", None, 1)
+
+    def again(self, rollover_ids: Sequence[str]) -> None:
+        """Check and repair transfers whose states were computed anew since their pages were checked."""
+        for at in range(0, len(rollover_ids), _AGAIN):
+            candidates = self._due.candidates(rollover_ids[at : at + _AGAIN])
+            self._put_right(candidates, self._due.turns.of("open"))
+            self._heartbeat()
 
     def compare_levels(self) -> None:
         """Record every custodian whose level in the database is not the contract's."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.app.project_events import unreadable
+from shared.domain.comparison import supporting_ids
 from shared.domain.events import EVENTS
-from shared.domain.state import STATES, is_intact, knows
+from shared.domain.keys import can_be_key
+from shared.domain.state import STATES, holds, is_intact, knows
 from shared.ports import Query
 
 if TYPE_CHECKING:
@@ -75,8 +77,8 @@ def sweep_unstamped(
     """Project again what its state does not know and no order of storing tells; return the transfers.
 
     The application's events may say nothing of when they were stored, or a time long past, behind the
-    place that ``sweep_unprojected`` has reached. Looks at up to ``limit`` events, in turn over all of them;
-    those stored after ``settled`` are the other sweep's.
+    place that ``sweep_unprojected`` has reached; and a state may rest on one that was changed since. Looks
+    at up to ``limit`` events, in turn over all of them; those stored after ``settled`` are the other sweep's.
     """
     cursor = documents.get(CURSORS, UNSTAMPED) or {}
     last = None if limit is None else cursor.get("after")
@@ -84,14 +86,14 @@ def sweep_unstamped(
     looked_at = 0
     while limit is None or looked_at < limit:
         page = documents.query(EVENTS, Query(limit=_PAGE, after=None if last is None else (last,)))
-        events = [e for _, e in page if not unreadable(e) and not _stored_after(settled, e)]
-        states = documents.get_many(STATES, {event["rolloverId"] for event in events})
+        owners = {key: _owner(event) for key, event in page if not _stored_after(settled, event)}
+        states = documents.get_many(STATES, {owner for owner in owners.values() if owner})
         whole = {key: state for key, state in states.items() if is_intact(state)}
-        for event in events:
-            state = whole.get(event["rolloverId"])
+        for key, event in page:
+            owner = owners.get(key)
             # Without a state, or an edited one: the other sweeps and the pages find those.
-            if state is not None and not knows(state, event):
-                stale[event["rolloverId"]] = None
+            if owner in whole and not _is_told(whole[owner], key, event):
+                stale[owner] = None
         looked_at += len(page)
         last = page[-1][0] if len(page) == _PAGE else None
         if last is None:
@@ -101,8 +103,19 @@ def sweep_unstamped(
     return [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
 
 
+def _owner(event: Event) -> str | None:
+    owner = event.get("rolloverId")
+    return owner if isinstance(owner, str) and can_be_key(owner) else None
+
+
+def _is_told(state: State, key: str, event: Event) -> bool:
+    """Say whether a state holds what an event says, or nothing of one that does not count."""
+    return key not in supporting_ids(state) if unreadable(event) else holds(state, event)
+
+
 def _stored_after(settled: str, event: Event) -> bool:
-    stored_at = (event.get("audit") or {}).get("storedAt")
+    audit = event.get("audit")
+    stored_at = audit.get("storedAt") if isinstance(audit, dict) else None
     return isinstance(stored_at, str) and stored_at > settled
 
 

@@ -268,6 +268,14 @@ def is_intact(state: Mapping[str, Any]) -> bool:
     return state.get("stateHash") == digest({k: v for k, v in state.items() if k != "stateHash"})
 
 
+def holds(state: State, event: Mapping[str, Any]) -> bool:
+    """Say whether the state knows the event, and holds of it what it says (a hand may have changed it)."""
+    if not knows(state, event):
+        return False
+    milestone = None if event["eventType"] in (SUPERSEDED, REINSTATED) else milestone_of(event)
+    return milestone is None or state["proofs"].get(event["eventId"]) == _proof(event, milestone)
+
+
 def knows(state: State, event: Mapping[str, Any]) -> bool:
     """Say whether the event has certainly been joined into the state (an overflowing one does not tell)."""
     if state["overflow"] or event["timestamp"] > state["lastEventAt"]:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.app.chain_heads import ChainHeads
 from shared.app.event_log import MAPPINGS, EventLog
-from shared.domain.events import CORRECTION, EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.events import CORRECTION, EVENTS, REINSTATED, SUPERSEDED, seal
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES, is_superseded
 from shared.errors import CorruptEvent, InvalidInput
@@ -39,7 +39,7 @@ def of_log(step: str = "agree_send", block: int = 3, fork: int = 0) -> Event:
     event = log_event(step, block, fork)
     event["data"]["transferHash"] = A
     event.pop("rolloverId")
-    return event
+    return seal(event)
 
 
 def started(**more: Any) -> Event:
@@ -150,12 +150,13 @@ def test_a_verdict_follows_the_correction(documents: MemoryDocuments, log: Event
 
 
 def test_a_stored_event_with_another_content_is_reported(documents: MemoryDocuments, log: EventLog) -> None:
-    """What somebody stored under a log's id is named as conflicting; the others of the batch are stored."""
+    """What somebody stored under a log's id is named, and a correction tells the truth; the rest is kept."""
     forged = {**of_log(), "rolloverId": A, "audit": {"immutable": True, "eventHash": "00"}}
     documents.put(EVENTS, forged["eventId"], forged)
     appended = log.append_chain(1, [of_log(), of_log("agree_receive", 4)], 0)
     assert appended.conflicting == [forged["eventId"]]
-    assert len(appended.stored) == 1
+    assert len(appended.stored) == 2
+    assert appended.events[-1]["metadata"]["originalEventId"] == forged["eventId"]
     assert documents.get(EVENTS, forged["eventId"]) == forged
 
 
