@@ -11,12 +11,13 @@ from shared.app.reconcile_page import Candidate
 from shared.app.scrutiny import ARRIVED, Turns
 from shared.domain.events import EVENTS
 from shared.domain.hashing import is_hash, transfer_hash
+from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
 from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from shared.app.event_log import EventLog
     from shared.app.reconcile import ReconcileSettings
@@ -140,16 +141,16 @@ class DueTransfers:
         )
         found = self._documents.query(EVENTS, query)
         through = self.turns.confirmed_through("open")
-        old = {event["rolloverId"] for _, event in found if self._is_log(event, through)}
+        old = [event["rolloverId"] for _, event in found if self._is_log(event, through)]
         places = [[event["audit"]["storedAt"], key] for key, event in found]
         # One that was stored before may become visible after: the next run looks again.
-        settled = [place for place in places if place[0] <= self._settled]
+        settled = [place for place in places if isinstance(place[0], str) and place[0] <= self._settled]
         cursor = {"arrivedAfter": settled[-1]} if settled else {}
         return Page(self.candidates(old), places[-1] if len(found) == self._size else None, cursor)
 
     def _is_log(self, event: Mapping[str, Any], through: int) -> bool:
         data = event.get("data")
-        if not isinstance(data, dict) or not isinstance(event.get("rolloverId"), str):
+        if not isinstance(data, dict):
             return False
         here = (data.get("chainId"), data.get("contract")) == (self._spec.chain_id, self._spec.address)
         block = data.get("blockNumber")
@@ -239,7 +240,7 @@ class DueTransfers:
         if not found:
             return Page([], None)
         last = [found[-1][1]["audit"]["storedAt"], found[-1][0]]
-        candidates = self.candidates({event["rolloverId"] for _, event in found})
+        candidates = self.candidates([event.get("rolloverId") for _, event in found])
         return Page(candidates, last if len(found) == self._size else None, {"changedAfter": last})
 
     def _moved(self, after: After) -> Page:
@@ -266,8 +267,9 @@ class DueTransfers:
             return None  # the handler has dead-lettered it, with its cause
         return decoded.transfer_hash if decoded else None
 
-    def candidates(self, rollover_ids: Sequence[str] | set[str]) -> list[Candidate]:
+    def candidates(self, told: Iterable[object]) -> list[Candidate]:
         """Return those of the transfers that this contract checks, as they are stored now."""
+        rollover_ids = {each for each in told if can_be_key(each)}
         states = self._documents.get_many(STATES, rollover_ids)
         return [
             _candidate(key, states[key]) if key in states else Candidate(key, hash_of(key), None)

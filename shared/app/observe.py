@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import CHAIN_HEADS
 from shared.app.event_log import MAPPINGS, mapped_id
+from shared.app.project_events import unreadable
 from shared.app.reconcile_report import REPORTS
 from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
 from shared.domain.hashing import is_hash, transfer_hash
@@ -76,11 +77,14 @@ class Observe:
         return transfer
 
     def events(self, transfer: str | None = None) -> Iterator[Document]:
-        """Yield stored events with ``finality`` and ``superseded`` added, those of a transfer by time."""
+        """Yield stored events with ``finality`` and ``superseded`` added, those of a transfer by time.
+
+        One that does not count has its reason in ``unreadable``; it may lack any other field but its id.
+        """
         if transfer is not None:
             stream = self._stream(transfer)
             verdicts = _verdicts(stream)
-            yield from (self._shown(event, verdicts) for event in sorted(stream, key=_place))
+            yield from (self._shown(key, event, verdicts) for key, event in sorted(stream, key=_place))
             return
         after: tuple[Any, ...] | None = None
         while True:
@@ -88,7 +92,7 @@ class Observe:
             for key, event in page:
                 after = (event["rolloverId"], key)
                 judged = self._documents.query(EVENTS, Query(where=(("metadata.originalEventId", key),)))
-                yield self._shown(event, _verdicts([each for _, each in judged]))
+                yield self._shown(key, event, _verdicts(judged))
             if len(page) < _PAGE:
                 return
 
@@ -105,7 +109,7 @@ class Observe:
         return {**state, "milestones": milestones}
 
     def timeline(self, transfer: str) -> list[Document]:
-        """Return what happened to a transfer, in order of time, one short entry an event."""
+        """Return what happened to a transfer, in order of time, one short entry an event that counts."""
         return [
             {
                 "timestamp": event["timestamp"],
@@ -118,6 +122,7 @@ class Observe:
                 "eventId": event["eventId"],
             }
             for event in self.events(transfer)
+            if "unreadable" not in event
         ]
 
     def status(self) -> Document:
@@ -130,23 +135,27 @@ class Observe:
             health.problems.append(f"{health.dead_letters} dead letters")
         return health.as_dict()
 
-    def _stream(self, transfer: str) -> list[Document]:
+    def _stream(self, transfer: str) -> list[tuple[str, Document]]:
         found = self._documents.query(EVENTS, Query(where=(("rolloverId", self.resolve(transfer)),)))
         if not found:
             raise NotFound(f"no event of transfer {transfer}")
-        return [event for _, event in found]
+        return found
 
-    def _shown(self, event: Document, verdicts: Mapping[str, list[Any]]) -> Document:
+    def _shown(self, key: str, event: Document, verdicts: Mapping[str, list[Any]]) -> Document:
+        error = unreadable(event)
+        if error:
+            told = {"eventId": key, "finality": None, "superseded": False, "unreadable": str(error)}
+            return {**event, **told}
         data = event.get("data", {})
         return {
             **event,
             "finality": self._finality(data.get("chainId"), data.get("blockNumber")),
-            "superseded": not verdicts.get(event["eventId"], [0, True])[1],
+            "superseded": not verdicts.get(key, [0, True])[1],
         }
 
-    def _finality(self, chain_id: int | None, block: int | None) -> str | None:
+    def _finality(self, chain_id: object, block: object) -> str | None:
         """Derive the finality of a block from the heads last seen: finalized, safe or latest."""
-        if chain_id is None or block is None:
+        if not isinstance(chain_id, int) or not isinstance(block, int):
             return None
         heads = self._documents.get(CHAIN_HEADS, str(chain_id)) or {}
         for name in ("finalized", "safe"):
@@ -169,16 +178,19 @@ class Observe:
             health.problems.append(f"the last reconciliation had {report['errorCount']} errors")
 
 
-def _verdicts(stream: list[Document]) -> dict[str, list[Any]]:
+def _verdicts(stream: list[tuple[str, Document]]) -> dict[str, list[Any]]:
     verdicts: dict[str, list[Any]] = {}
-    for event in stream:
-        if event["eventType"] in (SUPERSEDED, REINSTATED):
+    for _, event in stream:
+        if event.get("eventType") in (SUPERSEDED, REINSTATED) and not unreadable(event):
             data = event["data"]
-            verdict = [data["verdictSeq"], event["eventType"] == REINSTATED]
+            verdict = [data.get("verdictSeq", 0), event["eventType"] == REINSTATED]
             verdicts[data["targetEventId"]] = max(verdict, verdicts.get(data["targetEventId"], verdict))
     return verdicts
 
 
-def _place(event: Document) -> tuple[Any, ...]:
-    data = event.get("data", {})
-    return (event["timestamp"], data.get("blockNumber") or 0, data.get("logIndex") or 0, event["eventId"])
+def _place(item: tuple[str, Document]) -> tuple[str, int, int, str]:
+    key, event = item
+    data = event.get("data")
+    at = [data.get(name) for name in ("blockNumber", "logIndex")] if isinstance(data, dict) else [0, 0]
+    block, index = (each if isinstance(each, int) else 0 for each in at)
+    return str(event.get("timestamp") or ""), block, index, key

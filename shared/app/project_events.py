@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.events import EVENTS, Event, check_event
+from shared.domain.keys import can_be_key
 from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
 from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
@@ -160,8 +161,9 @@ class ProjectEvents:
             query = Query(order_by="rolloverId", limit=_PAGE, after=after, fields=("rolloverId",))
             page = self._documents.query(EVENTS, query)
             for key, event in page:
-                if event["rolloverId"] != last:
-                    last = event["rolloverId"]
+                rollover_id = event["rolloverId"]
+                if rollover_id != last and can_be_key(rollover_id):
+                    last = rollover_id
                     yield last
                 after = (event["rolloverId"], key)
             if len(page) < _PAGE:

@@ -45,13 +45,14 @@ def sweep_unprojected(
     starts no later than ``settled``: an event written before may become visible after.
     """
     cursor = documents.get(CURSORS, SWEEP) or {}
-    after = tuple(cursor["after"]) if cursor else None
-    kept = after
+    # Times are texts; what else a hand has put there comes before or after them, and in its turn elsewhere.
+    after = tuple(cursor["after"]) if cursor else ("", "")
+    kept = after if cursor else None
     stale: dict[str, None] = {}
     looked_at = 0
     while looked_at < limit:
         query = Query(order_by="audit.storedAt", limit=_PAGE, after=after)
-        page = [e for e in documents.query(EVENTS, query) if e[1]["audit"]["storedAt"] <= until]
+        page = [e for e in documents.query(EVENTS, query) if not _stored_after(until, e[1], unknown=True)]
         events = [event for _, event in page if not unreadable(event)]
         states = documents.get_many(STATES, {event["rolloverId"] for event in events})
         whole = {key: state for key, state in states.items() if is_intact(state)}
@@ -105,7 +106,7 @@ def sweep_unstamped(
 
 def _owner(event: Event) -> str | None:
     owner = event.get("rolloverId")
-    return owner if isinstance(owner, str) and can_be_key(owner) else None
+    return owner if can_be_key(owner) else None
 
 
 def _is_told(state: State, key: str, event: Event) -> bool:
@@ -113,10 +114,10 @@ def _is_told(state: State, key: str, event: Event) -> bool:
     return key not in supporting_ids(state) if unreadable(event) else holds(state, event)
 
 
-def _stored_after(settled: str, event: Event) -> bool:
+def _stored_after(settled: str, event: Event, *, unknown: bool = False) -> bool:
     audit = event.get("audit")
     stored_at = audit.get("storedAt") if isinstance(audit, dict) else None
-    return isinstance(stored_at, str) and stored_at > settled
+    return stored_at > settled if isinstance(stored_at, str) else unknown
 
 
 def sweep_stateless(
@@ -132,11 +133,13 @@ def sweep_stateless(
     found: list[str] = []
     looked_at = 0
     while limit is None or looked_at < limit:
-        transfers = _transfers_after(documents, last)
+        told = _transfers_after(documents, last)
+        transfers = list(dict.fromkeys(each for each in told if can_be_key(each)))
         there = documents.get_many(STATES, transfers, fields=())
         found += [rollover_id for rollover_id in transfers if rollover_id not in there]
         looked_at += len(transfers)
-        last = transfers[-1] if transfers else None
+        # Texts come last but for lists and objects, which are no transfer's.
+        last = told[-1] if told and isinstance(told[-1], str) else None
         if last is None:
             break
     if dry_run:
@@ -194,9 +197,9 @@ def _in_place(key: str, state: State, contract_keys: Collection[str]) -> bool:
     return found and sound and state.get("rolloverId") == key
 
 
-def _transfers_after(documents: Documents, last: str | None) -> list[str]:
-    """Return the next transfers that have events, in order; none at the end."""
-    # A key above every other skips the rest of that transfer's events.
-    after = None if last is None else (last, _ABOVE_ALL_KEYS)
+def _transfers_after(documents: Documents, last: str | None) -> list[object]:
+    """Return the next events' transfers, in order; none at the end."""
+    # A key above every other skips the rest of that transfer's events, and the first text all else.
+    after = ("", _ABOVE_ALL_KEYS) if last is None else (last, _ABOVE_ALL_KEYS)
     query = Query(order_by="rolloverId", limit=_PAGE, after=after, fields=("rolloverId",))
-    return list(dict.fromkeys(event["rolloverId"] for _, event in documents.query(EVENTS, query)))
+    return [event["rolloverId"] for _, event in documents.query(EVENTS, query)]

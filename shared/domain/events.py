@@ -307,7 +307,7 @@ def _system_fields(correlation: str) -> Event:
 
 def content_hash(event: Mapping[str, Any]) -> str:
     """Return the hash of what an event proves: all of it but routing, reason of a verdict, and audit."""
-    data = event["data"]
+    data = event.get("data", {})
     if event["eventType"] == EXTERNAL:
         hashed = {key: value for key, value in event.items() if key not in _UNHASHED_EXTERNAL}
         return digest({**hashed, "data": {key: data[key] for key in data if key not in _ACTION}})

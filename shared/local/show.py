@@ -50,11 +50,14 @@ def events(found: Iterable[Document], *, as_json: bool) -> None:
             _json(event)
         return
     for event in found:
+        if "unreadable" in event:
+            _CONSOLE.print(f"{event['eventId']}  DOES NOT COUNT: {event['unreadable']}")
+            continue
         data = event.get("data", {})
-        kind = data.get("correctedEventType", event["eventType"])
+        kind = str(data.get("correctedEventType", event["eventType"]))
         place = ""
         if "logIndex" in data:
-            place = f"block {data['blockNumber']} {short(data['blockHash'])} log {data['logIndex']}"
+            place = f"block {data.get('blockNumber')} {short(data.get('blockHash'))} log {data['logIndex']}"
         notes = ["joined" if kind != event["eventType"] else "", "SUPERSEDED" if event["superseded"] else ""]
         line = [event["timestamp"], kind, short(event["rolloverId"]), place, event["finality"] or "", *notes]
         _CONSOLE.print("  ".join(part for part in line if part))
@@ -96,8 +99,9 @@ def timeline(found: Sequence[Document], *, as_json: bool) -> None:
     table = _table("when", "what", "finality", "", "transaction")
     for entry in found:
         table.add_row(
-            entry["timestamp"], entry["correctedEventType"] or entry["eventType"], short(entry["finality"]),
-            "superseded" if entry["superseded"] else "", short(entry["transactionHash"]),
+            entry["timestamp"], str(entry["correctedEventType"] or entry["eventType"]),
+            short(entry["finality"]), "superseded" if entry["superseded"] else "",
+            short(entry["transactionHash"]),
         )  # fmt: skip
     _CONSOLE.print(table)
 
