@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.app.due_page import Page
 from shared.app.event_log import MAPPINGS, is_misfit, mapped_id
 from shared.app.reconcile_page import Candidate
 from shared.app.scrutiny import ARRIVED, Turns
@@ -19,6 +19,7 @@ from shared.ports import Query
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from shared.app.due_page import After
     from shared.app.event_log import EventLog
     from shared.app.reconcile import ReconcileSettings
     from shared.domain.blocks import Header
@@ -26,23 +27,8 @@ if TYPE_CHECKING:
     from shared.domain.state import State
     from shared.ports import Chain, Document, Documents, RawLog
 
-After = list[Any] | None
 CURSORS: Final = "reconciliation_cursors"
 _CHUNK_OF_BLOCKS: Final = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Transfers to check next; ``after`` is where the following page starts, None at the end.
-
-    ``cursor`` is what the next run is to remember once this page has been put right, and not before.
-    ``misfits``: hashes that are mapped to the transfer of another one.
-    """
-
-    candidates: list[Candidate]
-    after: After
-    cursor: Mapping[str, Any] = field(default_factory=dict)
-    misfits: tuple[str, ...] = ()
 
 
 class DueTransfers:
@@ -55,7 +41,7 @@ class DueTransfers:
     after finality (``closed``), from then on by rotation (``closed_share``), or all of them where
     ``whole`` is asked for and they are as few. ``mapped``: hashes that the application mapped and nobody
     projected. ``unplaced``: open, but on no contract yet; ``unplaced_share``: closed before anything of
-    them on chain was known, by rotation as ``closed_share``.
+    them on chain was known, and bare hashes joined to their transfers, by rotation as ``closed_share``.
     """
 
     def __init__(
@@ -172,7 +158,8 @@ class DueTransfers:
     def _unplaced_share(self, after: After) -> Page:
         page = self._closed_in_turn("unplacedShareAfter", after, None)
         due = [c for c in page.candidates if c.state and self._is_due(c.state)]
-        return Page(due, page.after, page.cursor)
+        joined = tuple(c.state for c in page.candidates if c.state and c.state.get("joinedTo"))
+        return Page(due, page.after, page.cursor, stand_ins=joined)
 
     def _closed_share(self, after: After) -> Page:
         page = self._closed_in_turn("closedShareAfter", after, self._spec.key)

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from shared.app.event_log import MAPPINGS
 from shared.app.project_events import readable
-from shared.domain.events import CORRECTION, SUPERSEDED, is_external, is_ours, joined_event
+from shared.domain.comparison import supporting_ids
+from shared.domain.events import (
+    CORRECTION,
+    EVENTS,
+    SUPERSEDED,
+    correction_id,
+    is_external,
+    is_ours,
+    joined_event,
+    original_event,
+)
 from shared.domain.hashing import transfer_hash
-from shared.domain.state import fold, is_superseded
+from shared.domain.state import fold, is_intact, is_superseded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +91,34 @@ class JoinUnmapped:
             if reference and transfer_hash(reference) == bare:
                 return reference
         return None
+
+    def broken(self, stand_ins: Sequence[State]) -> list[State]:
+        """Return those states of joined hashes that rest on events which are no longer in the store."""
+        rests_on = {
+            state["rolloverId"]: [
+                *supporting_ids(state), correction_id(state["rolloverId"], state["joinedTo"])
+            ]
+            for state in stand_ins
+            if is_intact(state)
+        }  # fmt: skip
+        wanted = [key for keys in rests_on.values() for key in keys]
+        there = self._documents.get_many(EVENTS, wanted, fields=()) if wanted else {}
+        gone = {bare for bare, keys in rests_on.items() if any(key not in there for key in keys)}
+        return [state for state in stand_ins if state["rolloverId"] in gone]
+
+    def mend(self, state: State) -> list[str]:
+        """Append again what a joined hash lacks, and compute its state anew; return the ids appended.
+
+        What a correction has given to the transfer stands in it as a whole. The rest drops out of the state.
+        """
+        bare, rollover_id = state["rolloverId"], state["joinedTo"]
+        corrections = self._documents.get_many(
+            EVENTS, [correction_id(key, rollover_id) for key in state["proofs"]]
+        )
+        originals = [{**original_event(each), "rolloverId": bare} for each in readable(corrections.values())]
+        known = [original for original in originals if original["eventId"] in state["proofs"]]
+        restored = self._event_log.append_routed(known)
+        return restored.stored + self.join(bare, rollover_id)
 
     def join(self, bare: str, rollover_id: str) -> list[str]:
         """Append the corrections that give every event kept under ``bare`` to ``rollover_id``; return ids.

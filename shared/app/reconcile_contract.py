@@ -13,7 +13,7 @@ from shared.app.log_search import LogSearch
 from shared.app.reconcile_page import Candidate, Finding, PageCheck
 from shared.app.repair import Repair, Repaired
 from shared.app.scrutiny import THOROUGH
-from shared.domain.comparison import EXPLANATIONS, LATE, MISSING, Comparison, weakly_proved
+from shared.domain.comparison import DELETED, EXPLANATIONS, LATE, MISSING, Comparison, weakly_proved
 from shared.domain.lifecycle import ContractState
 from shared.domain.state import STATES, is_intact
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.app.scrutiny import Scrutiny
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
+    from shared.domain.state import State
     from shared.ports import Chain, Documents
 
 _AGAIN: Final = 1_000
@@ -91,6 +92,7 @@ class ReconcileContract:
             while not report.is_done(key, phase):
                 page = due.page(phase, report.position(key, phase))
                 self._put_right(page.candidates, due.turns.of(phase))
+                self._mend(page.stand_ins)
                 for misfit in page.misfits:
                     report.misfit(misfit)
                 if page.cursor:
@@ -150,6 +152,15 @@ class ReconcileContract:
         crooked |= self._look_for_logs(candidates, scrutiny, done)
         for rollover_id, repaired in done.items():
             self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
+
+    def _mend(self, stand_ins: Sequence[State]) -> None:
+        """Put right the states of joined hashes some of whose events are no longer in the store."""
+        for bare in self._joiner.broken(stand_ins):
+            created = [] if self._report.dry_run else self._joiner.mend(bare)
+            done = Repaired(DELETED, EXPLANATIONS[DELETED], created=created)
+            repaired = not self._report.dry_run
+            self._report.mismatch(bare["rolloverId"], self._spec.key, done, repaired=repaired)
+            self._heartbeat()
 
     def _is_anothers(self, finding: Finding) -> bool:
         """Say whether a transfer on no contract yet, which this one does not know, is known to another."""

@@ -11,7 +11,7 @@ from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shared.app.due_transfers import After
+    from shared.app.due_page import After
     from shared.domain.blocks import Header
     from shared.ports import Clock, Document, Documents
 

@@ -295,6 +295,23 @@ def correction_event(original: Event, rollover_id: str) -> Event:
     )
 
 
+def original_event(correction: Event) -> Event:
+    """Return the event that a correction has joined to a transfer, as it was, its routing still open."""
+    data = dict(correction["data"])
+    kind = data.pop("correctedEventType")
+    del data["joins"]
+    names = ("timestamp", "userId", "ipAddress", "sessionId", "correlationId")
+    return seal(
+        {
+            "eventId": correction["metadata"]["originalEventId"],
+            "eventType": kind,
+            "data": data,
+            **{name: correction[name] for name in names},
+            "metadata": {"source": "blockchain", "version": VERSION},
+        }
+    )
+
+
 def _system_fields(correlation: str) -> Event:
     return {
         "userId": "system",

@@ -7,8 +7,9 @@ from eth_abi.abi import encode
 
 from shared.app.event_log import MAPPINGS
 from shared.app.observe import Observe
+from shared.app.reconcile_report import is_straight
 from shared.domain.comparison import INCONSISTENT
-from shared.domain.events import CORRECTION
+from shared.domain.events import CORRECTION, EVENTS
 from shared.domain.hashing import transfer_hash
 from tests.support.world import LEVEL_3, RECEIVER, SENDER, World
 
@@ -174,3 +175,27 @@ def test_a_wrong_mapping_resolves_to_nobody(world: World, told: object) -> None:
     assert observe.resolve(bare) == bare
     world.documents.put(MAPPINGS, bare, {"transferId": "b"})
     assert observe.resolve(bare) == "b"
+
+
+@pytest.mark.parametrize("manual", [True, False])
+@pytest.mark.parametrize("kind", ["blockchain.v5.agreement", CORRECTION])
+def test_an_event_deleted_from_a_joined_hash_is_found(world: World, kind: str, *, manual: bool) -> None:
+    """What was kept under the bare hash comes back as it was, out of the correction that joined it."""
+    world.start("a", mapped=False)
+    world.live("a", LEVEL_3[:2])
+    world.documents.put(MAPPINGS, transfer_hash("a"), {"transferId": "a"})
+    world.documents.put("chain_cursors", "1", {"readThrough": 10**6})
+    world.run()
+    world.clock.advance(10**6)
+    world.assert_straight()
+    bare = transfer_hash("a")
+    before = world.events(bare)
+    deleted = next(event for event in before if event["eventType"] == kind)
+    world.documents.delete(EVENTS, deleted["eventId"])
+    # The schedule's turn starts over after the last one: it comes to every transfer within two runs here.
+    reports = [world.reconcile.run(manual=manual) for _ in range(2)]
+    told = [(report["causes"], report["created"]) for report in reports if not is_straight(report)]
+    assert told == [({"event_deleted": 1}, [deleted["eventId"]])]
+    hashes = [sorted(e["audit"]["eventHash"] for e in each) for each in (before, world.events(bare))]
+    assert hashes[0] == hashes[1]
+    world.assert_straight()
