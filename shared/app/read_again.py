@@ -31,6 +31,7 @@ _LOG: Final = logging.getLogger(__name__)
 _LOT_BLOCKS: Final = 50
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
+_PROVE_AGAIN_S: Final = 60.0
 _TRIES: Final = 6
 """Readings, each after twice the time, until an endpoint may witness for itself what it cannot prove."""
 
@@ -72,6 +73,8 @@ class ReadAgain:
         self._due: dict[Segment, float] = {}
         self._tries: dict[Segment, int] = {}
         self._provable = False
+        self._proving: int | None = None
+        self._prove_from = 0.0
         self._check: _Check | None = None
         self._look = True
         self._not_before = 0.0
@@ -97,7 +100,7 @@ class ReadAgain:
         started = self._clock.monotonic_s()
         if started < self._not_before:
             return cursor
-        self._check = self._check or self._next()
+        self._check = self._check or self._next(head)
         if self._check is not None:
             self._advance(self._check, head)
             self._failures = 0
@@ -150,19 +153,34 @@ class ReadAgain:
         alone = set(again.witnesses) <= set(once.witnesses)
         return alone and self._provable and self._tries[once] < _TRIES
 
-    def _next(self) -> _Check | None:
-        if not self._look:
-            return None
-        lowest = self._store.certificates.lowest(SINGLE)
-        if lowest is None:
+    def _next(self, head: int) -> _Check | None:
+        if self._look:
+            lowest = self._store.certificates.lowest(SINGLE)
+            if lowest is not None:
+                return self._in_time(lowest)
             self._look = False
-            return None
-        age_s = (self._clock.now() - datetime.fromisoformat(lowest.read_at)).total_seconds()
+        return self._to_prove(head)
+
+    def _in_time(self, once: Certificate) -> _Check | None:
+        age_s = (self._clock.now() - datetime.fromisoformat(once.read_at)).total_seconds()
         if age_s < self._settings.second_reading_s:
             self._not_before = self._clock.monotonic_s() + self._settings.second_reading_s - age_s
             return None
-        self._store.certificates.closed = lowest.segment.first
-        return _Check(lowest)
+        self._store.certificates.closed = once.segment.first
+        return _Check(once)
+
+    def _to_prove(self, head: int) -> _Check | None:
+        """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
+        now = self._clock.monotonic_s()
+        if not self._provable or now < self._prove_from:
+            return None
+        found = self._store.certificates.highest(WITNESSED, self._proving)
+        if found is None or found.segment.last <= head - self._settings.prove_blocks:
+            self._proving, self._prove_from = None, now + _PROVE_AGAIN_S
+            return None
+        self._proving = found.segment.first
+        self._store.certificates.closed = found.segment.first
+        return _Check(found)
 
     def _advance(self, check: _Check, head: int) -> None:
         whole = check.certificate.segment
@@ -201,9 +219,11 @@ class ReadAgain:
             self._check = replace(check, so_far=None, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
+        self._provable = self._provable or bool(raised == PROVED and again.logs)
         # What is read once still is due again from now on, not from when it was read first.
         read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
-        self._store.certify(_both(whole, again, raised), read_at)
+        if raised != whole.grade or not agrees:
+            self._store.certify(_both(whole, again, raised), read_at)
         self._store.certificates.closed = None
         self._check = None
 

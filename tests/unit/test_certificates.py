@@ -182,6 +182,42 @@ def test_another_endpoint_is_a_witness_at_once() -> None:
     assert scene.cursor()["window"][-1]["witnesses"] == ["endpoint 1", "endpoint 2"]
 
 
+def test_what_was_witnessed_is_proved_once_it_can_be() -> None:
+    """A history whose index lied twice while receipts were refused is put right when they come."""
+    scene = Scene(window=16, max_range=30)
+    scene.chain.provable = False
+    scene.grow(100)
+    scene.chain.lose_log(scene.chain.blocks[40].logs[0])
+    scene.settle()
+    _wait(scene)
+    assert {segment.grade for segment in _certificates(scene)} == {WITNESSED}
+    assert len(scene.logs()) == 99
+    scene.chain.provable = True
+    scene.grow(1)
+    for _ in range(20):
+        scene.clock.advance(20)
+        scene.settle()
+    scene.assert_straight()
+    assert {segment.grade for segment in _certificates(scene)} == {PROVED}
+    assert all(_true(scene, segment) for segment in _certificates(scene))
+
+
+def test_what_cannot_be_proved_after_all_stays_witnessed() -> None:
+    """Trying in vain changes no certificate, and does not lengthen the list of its witnesses."""
+    scene = Scene(window=16, max_range=30)
+    scene.chain.provable = False
+    scene.grow(100)
+    scene.settle()
+    _wait(scene)
+    scene.chain.provable = True
+    scene.grow(1)
+    scene.settle()
+    scene.chain.provable = False
+    before = _certificates(scene)
+    _wait(scene, 100)
+    assert _certificates(scene) == before
+
+
 def test_status_of_the_history_is_told_by_the_lowest_certificates() -> None:
     """Proved through and witnessed through are heights without a hole below."""
     scene = Scene(window=16, max_range=30)
