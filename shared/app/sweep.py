@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.app.project_events import unreadable
 from shared.domain.comparison import supporting_ids
-from shared.domain.events import EVENTS
+from shared.domain.events import EVENTS, as_stored
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES, holds, is_intact, knows
 from shared.ports import Query
@@ -52,7 +52,8 @@ def sweep_unprojected(
     looked_at = 0
     while looked_at < limit:
         query = Query(order_by="audit.storedAt", limit=_PAGE, after=after)
-        page = [e for e in documents.query(EVENTS, query) if not _stored_after(until, e[1], unknown=True)]
+        found = [(key, as_stored(key, event)) for key, event in documents.query(EVENTS, query)]
+        page = [each for each in found if not _stored_after(until, each[1], unknown=True)]
         events = [event for _, event in page if not unreadable(event)]
         states = documents.get_many(STATES, {event["rolloverId"] for event in events})
         whole = {key: state for key, state in states.items() if is_intact(state)}
@@ -93,7 +94,7 @@ def sweep_unstamped(
         for key, event in page:
             owner = owners.get(key)
             # Without a state, or an edited one: the other sweeps and the pages find those.
-            if owner in whole and not _is_told(whole[owner], key, event):
+            if owner in whole and not _is_told(whole[owner], key, as_stored(key, event)):
                 stale[owner] = None
         looked_at += len(page)
         last = page[-1][0] if len(page) == _PAGE else None

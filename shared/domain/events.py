@@ -243,7 +243,7 @@ def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) ->
     Its time is the target's, so it is the same whoever writes it; the reason is the writer's and stays
     outside the hash.
     """
-    data = target["data"]
+    data = target.get("data", {})
     return {
         **seal(
             {
@@ -360,4 +360,14 @@ def check_event(event: Mapping[str, Any]) -> None:
 
 def is_ours(event: Mapping[str, Any]) -> bool:
     """Say whether Plumbline wrote the event (it carries an eventHash)."""
-    return (event.get("audit") or {}).get("eventHash") is not None
+    audit = event.get("audit")
+    return isinstance(audit, dict) and audit.get("eventHash") is not None
+
+
+def as_stored(key: str, event: Event) -> Event:
+    """Return a stored event under its document's key, which alone identifies it.
+
+    What it calls itself may be another's name, such as the copy's that somebody made by hand.
+    """
+    called = event.get("eventId")
+    return event if called == key or not isinstance(called, str) else {**event, "eventId": key}
