@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.hashing import digest
+from shared.domain.hashing import digest, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.lifecycle import STEPS
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
@@ -356,6 +356,22 @@ def check_event(event: Mapping[str, Any]) -> None:
     stated = (event.get("audit") or {}).get("eventHash")
     if stated is not None and stated != content_hash(event):
         raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")
+    if stated is not None and _is_misplaced(event):
+        raise CorruptEvent(
+            f"event {event['eventId']} is not of the transfer with which it lies: {event['rolloverId'][:80]!r}"
+        )
+
+
+def _is_misplaced(event: Mapping[str, Any]) -> bool:
+    """Say whether an event of ours lies with a transfer whose hash is not its own.
+
+    Routing is outside the eventHash, but there is one transfer of each hash. A verdict lies where what it
+    judges does, whatever that says of itself.
+    """
+    rollover_id, told = event["rolloverId"], event.get("data", {}).get("transferHash")
+    if event["eventType"] in (SUPERSEDED, REINSTATED) or told in (None, rollover_id):
+        return False
+    return bool(transfer_hash(rollover_id) != told)
 
 
 def is_ours(event: Mapping[str, Any]) -> bool:
