@@ -18,6 +18,7 @@ from shared.domain.events import (
     original_event,
 )
 from shared.domain.hashing import transfer_hash
+from shared.domain.keys import can_be_key
 from shared.domain.state import fold, is_intact, is_superseded
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class JoinUnmapped:
         for transaction_hash in transactions:
             transaction = self._chain.transaction(transaction_hash)
             reference = self._spec.sender_reference(transaction.data) if transaction else None
-            if reference and transfer_hash(reference) == bare:
+            # One that no document can be named by is no transfer of the application's.
+            if can_be_key(reference) and transfer_hash(reference) == bare:
                 return reference
         return None
 
