@@ -19,10 +19,10 @@ from shared.domain.events import (
 )
 from shared.domain.hashing import transfer_hash
 from shared.domain.keys import can_be_key
-from shared.domain.state import fold, is_intact, is_superseded
+from shared.domain.state import STATES, fold, is_intact, is_superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
@@ -84,6 +84,19 @@ class JoinUnmapped:
             else:
                 self._documents.put(TRIED, bare, {"transactions": sorted(transactions)})
         return resolved
+
+    def resolve_by_name(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Return those transfers (given by their hashes) of which something is kept under the bare hash.
+
+        The application knows them and has not mapped them; the mapping is written.
+        """
+        there = self._documents.get_many(STATES, names)
+        kept = [bare for bare, state in there.items() if state.get("unmapped") is True and is_intact(state)]
+        for bare in kept:
+            mapping = {"transferId": names[bare], "resolvedFrom": "rolloverId"}
+            self._documents.create(MAPPINGS, bare, mapping)
+        # Where the application's own mapping is wrong, that is for a person to correct.
+        return self._event_log.mapped(kept)
 
     def _reference(self, bare: str, transactions: Sequence[str]) -> str | None:
         for transaction_hash in transactions:

@@ -213,3 +213,18 @@ def test_an_event_deleted_from_a_joined_hash_is_found(world: World, kind: str, *
     hashes = [sorted(e["audit"]["eventHash"] for e in each) for each in (before, world.events(bare))]
     assert hashes[0] == hashes[1]
     world.assert_straight()
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_what_the_application_started_and_never_mapped_is_joined(world: World, *, one: bool) -> None:
+    """Its id has the hash under which a log is kept: no calldata need tell, and the mapping is written."""
+    world.start("a", mapped=False)
+    world.act("a", "agree_send")
+    dry = world.run(dry_run=True)
+    assert (dry["causes"], dry["joined"]) == ({"missing_event": 1}, [])
+    report = world.reconcile.run_one("a") if one else world.run()
+    assert report["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
+    assert not report["mismatchCount"]
+    assert (world.state("a") or {})["contractState"] == 2
+    assert (world.documents.get(MAPPINGS, transfer_hash("a")) or {})["transferId"] == "a"
+    world.assert_straight()
