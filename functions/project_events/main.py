@@ -9,6 +9,7 @@ import functions_framework
 
 from shared.adapters.cloud_events import created_document, document_key
 from shared.bootstrap import plumbline
+from shared.domain.events import as_stored
 from shared.errors import CorruptEvent, InvalidInput
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def project_events(event: CloudEvent) -> None:
     """
     parts = plumbline()
     try:
-        parts.project_events.catch_up([created_document(event)])
+        parts.project_events.catch_up([as_stored(document_key(event), created_document(event))])
     except (InvalidInput, CorruptEvent) as error:
         # The event itself stays where it is, in the store; a replay projects it from there.
         payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.events import EVENTS, Event, check_event
+from shared.domain.events import EVENTS, Event, as_stored, check_event
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
 from shared.errors import CorruptEvent, InvalidInput, NotFound
@@ -97,7 +97,7 @@ class ProjectEvents:
         event = self._documents.get(EVENTS, event_id)
         if event is None:
             raise NotFound(f"event {event_id} is not stored")
-        return self.project([event])
+        return self.project([as_stored(event_id, event)])
 
     def _joined(self, rollover_id: str, stored: State | None, news: Sequence[Event]) -> State:
         # A document that somebody edited, or that no longer holds all proofs, is no ground to build on.
@@ -108,7 +108,8 @@ class ProjectEvents:
         return self._folded(rollover_id, news)
 
     def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:
-        events = dict(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+        found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
+        events = {key: as_stored(key, event) for key, event in found}
         events.update({event["eventId"]: event for event in news})
         return fold(rollover_id, readable(events.values())) or {}
 

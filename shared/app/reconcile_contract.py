@@ -68,9 +68,9 @@ class ReconcileContract:
         self._elsewhere = elsewhere
         self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
-        history = ChainHistory(chain, spec, settings.platform_wallets, believed=believed)
-        self._search = LogSearch(spec, pin, history)
-        self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
+        self._history = ChainHistory(chain, spec, settings.platform_wallets, believed=believed)
+        self._search = LogSearch(spec, pin, self._history)
+        self._repair = Repair(spec, pin, self._history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
         self._due = DueTransfers(
             documents,
@@ -111,7 +111,8 @@ class ReconcileContract:
     def one(self, rollover_id: str) -> None:
         """Check and repair one transfer, if its state or this contract knows it."""
         state = self._documents.get(STATES, rollover_id)
-        if state is not None and state.get("contractKey") not in (None, self._spec.key):
+        # An edited state may lie: computed anew, it says whose it is.
+        if state is not None and is_intact(state) and not self._may_own(state):
             return
         candidate = Candidate(rollover_id, hash_of(rollover_id), state)
         answer = self._check.contract_state(candidate.transfer_hash)
@@ -152,6 +153,8 @@ class ReconcileContract:
         crooked |= self._look_for_logs(candidates, scrutiny, done)
         for rollover_id, repaired in done.items():
             self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
+        for place, error in self._history.undecodable().items():
+            self._report.error(f"{self._spec.key} {place}", error)
 
     def _mend(self, stand_ins: Sequence[State]) -> None:
         """Put right the states of joined hashes some of whose events are no longer in the store."""
@@ -204,8 +207,16 @@ class ReconcileContract:
         return {c.rollover_id for c in now if weakly_proved(c.state, self._spec.key) & wanted[c.rollover_id]}
 
     def _reread(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return those candidates that are still this contract's, with their states as they are now.
+
+        A state computed anew may turn out to be another contract's, which knows nothing of that one's logs.
+        """
         states = self._documents.get_many(STATES, [c.rollover_id for c in candidates]) if candidates else {}
-        return [replace(c, state=states.get(c.rollover_id)) for c in candidates]
+        now = [replace(c, state=states.get(c.rollover_id)) for c in candidates]
+        return [c for c in now if c.state is None or self._may_own(c.state)]
+
+    def _may_own(self, state: State) -> bool:
+        return state.get("contractKey") in (None, self._spec.key)
 
     def _joined(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Give bare hashes to their transfers, note what is odd, and return who is left to check."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.hashing import digest
+from shared.domain.hashing import digest, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.lifecycle import STEPS
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
@@ -282,8 +282,33 @@ def check_event(event: Mapping[str, Any]) -> None:
     stated = (event.get("audit") or {}).get("eventHash")
     if stated is not None and stated != content_hash(event):
         raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")
+    if stated is not None and _is_misplaced(event):
+        lies = event["rolloverId"][:80]
+        raise CorruptEvent(f"event {event['eventId']} is not of the transfer with which it lies: {lies!r}")
+
+
+def _is_misplaced(event: Mapping[str, Any]) -> bool:
+    """Say whether an event of ours lies with a transfer whose hash is not its own.
+
+    Routing is outside the eventHash, but there is one transfer of each hash. A verdict lies where what it
+    judges does, whatever that says of itself.
+    """
+    rollover_id, told = event["rolloverId"], event.get("data", {}).get("transferHash")
+    if event["eventType"] in (SUPERSEDED, REINSTATED) or told in (None, rollover_id):
+        return False
+    return bool(transfer_hash(rollover_id) != told)
 
 
 def is_ours(event: Mapping[str, Any]) -> bool:
     """Say whether Plumbline wrote the event (it carries an eventHash)."""
-    return (event.get("audit") or {}).get("eventHash") is not None
+    audit = event.get("audit")
+    return isinstance(audit, dict) and audit.get("eventHash") is not None
+
+
+def as_stored(key: str, event: Event) -> Event:
+    """Return a stored event under its document's key, which alone identifies it.
+
+    What it calls itself may be another's name, such as the copy's that somebody made by hand.
+    """
+    called = event.get("eventId")
+    return event if called == key or not isinstance(called, str) else {**event, "eventId": key}

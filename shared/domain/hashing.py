@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ def keccak_256(data: bytes) -> bytes:
     return keccak.new(digest_bits=256, data=data).digest()
 
 
+@lru_cache(maxsize=4096)
 def transfer_hash(transfer_id: str) -> str:
     """Return the hash under which the contract knows a transfer: keccak256 of the id's UTF-8 bytes."""
     return "0x" + keccak_256(transfer_id.encode()).hex()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from eth_abi.abi import encode
 
@@ -27,6 +27,7 @@ from tests.support.documents import MemoryDocuments
 from tests.support.fake_chain import FakeChain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from shared.domain.contract import ContractSpec
@@ -78,7 +79,9 @@ def registry(directory: Path, chain_id: int = 1, address: str = ADDRESS, depth: 
 
 
 class World:
-    """One escrow on a FakeChain, and the use cases over a document store (memory unless given)."""
+    """One escrow on a FakeChain, and the use cases over a document store (a new ``store`` unless given)."""
+
+    store: ClassVar[Callable[[], Documents]] = MemoryDocuments
 
     def __init__(
         self, directory: Path, documents: Documents | None = None, settings: ReconcileSettings | None = None
@@ -90,7 +93,7 @@ class World:
         self.chain.on_call = self._answer
         self.tokenised: set[str] = set()
         self.levels: dict[str, int] = {}
-        self.documents = documents or MemoryDocuments()
+        self.documents = documents or type(self).store()
         self.clock = FakeClock()
         self.bus = MemoryBus(clock=self.clock)
         self.alerts = Alerts()

@@ -95,6 +95,7 @@ _GONE: Any = object()
         {"open": "no"},
         {"rolloverId": "other"},
         {"transferHash": "0xzz"},
+        {"transferHash": transfer_hash("b")},
         {"lastBlock": "x", "open": False},
         {"lastBlock": None, "open": False},
         {"proofs": None},
