@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WIDEN_AFTER: Final = 8
 _WIDEN_SOON: Final = 2  # after what was perhaps no limit at all, but a passing failure
 _LEAST_SOON: Final = 16
+_FAILED: Final = 3  # in a row
 _TRY_AGAIN_S: Final = 600.0
 _FORGET_S: Final = 3600.0
 _NO_LIMIT: Final = 1_000_000
@@ -36,6 +37,7 @@ class RangeLimit:
         self._refused_at = 0.0
         self._good = 0
         self._needed = _WIDEN_AFTER
+        self._failed = 0
         self._puzzled = False
         self._puzzles = 0
         self._puzzling = 0
@@ -43,6 +45,7 @@ class RangeLimit:
     def served(self, asked: int) -> None:
         """Take note that a query of so many blocks was answered."""
         self._puzzled = False
+        self._failed = 0
         self._served = max(self._served, asked)
         if asked >= 4 * self._puzzling:
             self._puzzles = 0
@@ -86,6 +89,13 @@ class RangeLimit:
     def unanswered(self, asked: int) -> None:
         """Take note that a query of so many blocks got no answer: it may have been too much."""
         if asked > 1:
+            self._narrow(asked // 2, _WIDEN_SOON)
+
+    def failed(self, asked: int) -> None:
+        """Take note that a query of so many blocks failed without a word: too much, if it goes on."""
+        self._failed += 1
+        if self._failed >= _FAILED and asked > 1:
+            self._failed = 0
             self._narrow(asked // 2, _WIDEN_SOON)
 
     def learned(self) -> Document:
