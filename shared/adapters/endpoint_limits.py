@@ -61,11 +61,12 @@ class RangeLimit:
     def refused(self, asked: int, text: str) -> bool:
         """Take note of a refusal of several blocks and its wording; False where fewer would not help.
 
-        A wording never met, for a size that was served before, is taken for a passing failure the first time.
+        A wording never met, for a size that was served before, is taken for a passing failure the first time;
+        one that speaks of something else, until it comes again and again.
         """
         cause = cause_of(text)
         if cause == "elsewhere":
-            return False
+            return self.failed(asked)
         if cause == "unknown" and asked <= self._served and not self._puzzled:
             self._puzzled = True
             return False
@@ -76,10 +77,8 @@ class RangeLimit:
             self._refused_at = self._monotonic()
             told = told or limit or (self._served if self._served < asked else 0)
         narrower = told or asked // 2
-        if cause == "unknown":  # a limit in odd words is met again and again: it is tried ever more seldom
-            self._narrow(narrower, min(_WIDEN_SOON << self._puzzles, _LEAST_SOON))
-            self._puzzles += 1
-            self._puzzling = narrower
+        if cause == "unknown":
+            self._puzzle(narrower)
         else:
             self._narrow(narrower, _WIDEN_AFTER)
         if cause != "results":
@@ -91,12 +90,17 @@ class RangeLimit:
         if asked > 1:
             self._narrow(asked // 2, _WIDEN_SOON)
 
-    def failed(self, asked: int) -> None:
-        """Take note that a query of so many blocks failed without a word: too much, if it goes on."""
+    def failed(self, asked: int) -> bool:
+        """Take note that a query of so many blocks failed for another reason than its size, or without one.
+
+        True where it goes on: narrower now, for it may be the size all the same.
+        """
         self._failed += 1
-        if self._failed >= _FAILED and asked > 1:
-            self._failed = 0
-            self._narrow(asked // 2, _WIDEN_SOON)
+        if self._failed < _FAILED or asked == 1:
+            return False
+        self._failed = 0
+        self._puzzle(asked // 2)
+        return True
 
     def learned(self) -> Document:
         """Return it as a document."""
@@ -109,6 +113,12 @@ class RangeLimit:
             self.blocks = blocks
             self._refused = refused
             self._refused_at = self._monotonic()
+
+    def _puzzle(self, blocks: int) -> None:
+        # A limit in odd words is met again and again: it is tried ever more seldom.
+        self._narrow(blocks, min(_WIDEN_SOON << self._puzzles, _LEAST_SOON))
+        self._puzzles += 1
+        self._puzzling = blocks
 
     def _narrow(self, blocks: int, needed: int) -> None:
         blocks = max(1, blocks)

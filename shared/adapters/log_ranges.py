@@ -50,7 +50,7 @@ class LogRanges:
             raise
         except (CallRefused, LimitMet) as error:
             unknown = isinstance(error, CallRefused) and error.number == METHOD_NOT_FOUND
-            if asked == 1 or unknown or not limit.refused(asked, _said(error)):
+            if not (limit.failed(asked) if unknown else asked > 1 and limit.refused(asked, _said(error))):
                 raise
             raise RangeRefused(f"blocks {first} to {last}: {error}") from error
         except RateLimited:

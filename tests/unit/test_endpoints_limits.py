@@ -123,8 +123,7 @@ def test_failures_without_a_word_narrow_in_time() -> None:
     for _ in range(8):
         limit.failed(limit.blocks or 2000)
     assert limit.blocks == 500
-    for _ in range(4):
-        limit.served(500)
+    for _ in range(16):
         limit.served(limit.blocks or 2000)
     assert limit.blocks is not None
     assert limit.blocks >= 2000
