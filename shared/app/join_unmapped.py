@@ -9,11 +9,12 @@ from shared.app.project_events import readable
 from shared.domain.comparison import supporting_ids
 from shared.domain.events import CORRECTION, EVENTS, SUPERSEDED, correction_id, is_external, is_ours
 from shared.domain.hashing import transfer_hash
-from shared.domain.state import fold, is_intact, is_superseded
+from shared.domain.keys import can_be_key
+from shared.domain.state import STATES, fold, is_intact, is_superseded
 from shared.domain.system_events import joined_event, original_event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
@@ -76,11 +77,25 @@ class JoinUnmapped:
                 self._documents.put(TRIED, bare, {"transactions": sorted(transactions)})
         return resolved
 
+    def resolve_by_name(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Return those transfers (given by their hashes) of which something is kept under the bare hash.
+
+        The application knows them and has not mapped them; the mapping is written.
+        """
+        there = self._documents.get_many(STATES, names)
+        kept = [bare for bare, state in there.items() if state.get("unmapped") is True and is_intact(state)]
+        for bare in kept:
+            mapping = {"transferId": names[bare], "resolvedFrom": "rolloverId"}
+            self._documents.create(MAPPINGS, bare, mapping)
+        # Where the application's own mapping is wrong, that is for a person to correct.
+        return self._event_log.mapped(kept)
+
     def _reference(self, bare: str, transactions: Sequence[str]) -> str | None:
         for transaction_hash in transactions:
             transaction = self._chain.transaction(transaction_hash)
             reference = self._spec.sender_reference(transaction.data) if transaction else None
-            if reference and transfer_hash(reference) == bare:
+            # One that no document can be named by is no transfer of the application's.
+            if can_be_key(reference) and transfer_hash(reference) == bare:
                 return reference
         return None
 

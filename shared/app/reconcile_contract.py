@@ -139,6 +139,7 @@ class ReconcileContract:
         for error in result.errors:
             self._report.error(self._spec.key, error)
         findings = [finding for finding in result.findings if not self._is_anothers(finding)]
+        findings = self._claimed(findings, scrutiny)
         done = self._told(findings)
         for _ in range(0 if self._report.dry_run else _ROUNDS):
             due = [f for f in findings if done[f.candidate.rollover_id].cause != LATE]
@@ -171,6 +172,25 @@ class ReconcileContract:
         nobodys = state is not None and is_intact(state) and state["contractKey"] is None
         unknown = finding.contract_state is ContractState.NONE
         return nobodys and unknown and self._elsewhere(finding.candidate.transfer_hash)
+
+    def _claimed(self, findings: Sequence[Finding], scrutiny: Scrutiny) -> list[Finding]:
+        """Give transfers what is kept under their bare hashes, mapped by nobody; check those again."""
+        names = {
+            f.candidate.transfer_hash: f.candidate.rollover_id
+            for f in findings
+            if f.comparison.missing and f.candidate.rollover_id != f.candidate.transfer_hash
+        }
+        joined = self._joiner.resolve_by_name(names) if names and not self._report.dry_run else {}
+        for bare, rollover_id in joined.items():
+            self._join(bare, rollover_id)
+        theirs = [f.candidate for f in findings if f.candidate.transfer_hash in joined]
+        again = self._check.check(self._reread(theirs), above=scrutiny.above).findings
+        return [*(f for f in findings if f.candidate.transfer_hash not in joined), *again]
+
+    def _join(self, bare: str, rollover_id: str) -> None:
+        self._heartbeat()
+        self._report.created(self._joiner.join(bare, rollover_id))
+        self._report.note("joined", {"hash": bare, "rolloverId": rollover_id})
 
     def _told(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
         causes = {
@@ -228,9 +248,7 @@ class ReconcileContract:
             if state and state.get("unmapped"):
                 rollover_id = resolved.get(candidate.rollover_id)
                 if rollover_id:
-                    self._heartbeat()
-                    self._report.created(self._joiner.join(candidate.rollover_id, rollover_id))
-                    self._report.note("joined", {"hash": candidate.rollover_id, "rolloverId": rollover_id})
+                    self._join(candidate.rollover_id, rollover_id)
                     left.append(
                         Candidate(
                             rollover_id, candidate.transfer_hash, self._documents.get(STATES, rollover_id)

@@ -7,6 +7,7 @@ path, the back-fill and the reconciler write one and the same event, whoever com
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ Event = dict[str, Any]
 """An event as stored in ``events/{eventId}`` (field names of the product, see docs/data-model.md)."""
 
 EVENTS: Final = "events"
+_HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 VERSION: Final = "1"
 LOG_INDEX_LIMIT: Final = 2**31
 """Log indexes are bounded by a block's gas (375 gas a log); beyond this the node counts wrongly."""
@@ -124,7 +126,7 @@ def number_below(limit: int, value: object, field: str) -> int:
 
 def _hex_string(log: Mapping[str, Any], field: str, size: int) -> str:
     value = log.get(field)
-    if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
+    if isinstance(value, str) and len(value) == 2 + 2 * size and _HEX.fullmatch(value):
         return value.lower()
     raise UndecodableLog(f"log field {field} is not {size} bytes of hex: {value!r}")
 
@@ -283,8 +285,9 @@ def check_event(event: Mapping[str, Any]) -> None:
     if stated is not None and stated != content_hash(event):
         raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")
     if stated is not None and _is_misplaced(event):
-        lies = event["rolloverId"][:80]
-        raise CorruptEvent(f"event {event['eventId']} is not of the transfer with which it lies: {lies!r}")
+        raise CorruptEvent(
+            f"event {event['eventId']} is not of the transfer where it lies: {event['rolloverId'][:80]!r}"
+        )
 
 
 def _is_misplaced(event: Mapping[str, Any]) -> bool:

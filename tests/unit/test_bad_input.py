@@ -66,6 +66,8 @@ def handle(world: World, message: bytes) -> None:
         ({"blockNumber": "0xffffffffffffffff"}, "blockNumber"),
         ({"blockNumber": -1}, "blockNumber"),
         ({"blockHash": "0x12"}, "blockHash"),
+        ({"blockHash": "0x" + "zz" * 32}, "blockHash"),
+        ({"transactionHash": "0x" + "\u0661" * 64}, "transactionHash"),
         ({"blockTimestamp": None}, "timestamp"),
         ({"blockTimestamp": "0xffffffffffffffff"}, "timestamp"),
         ({"blockTimestamp": -1}, "timestamp"),

@@ -16,6 +16,8 @@ from tests.support.world import LEVEL_3, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from shared.ports import Document
 
+pytestmark = pytest.mark.every_store
+
 
 def _edit(world: World, proof: str, **data: Any) -> Document:
     """Change the event that proves a step, by hand; return it as it was."""

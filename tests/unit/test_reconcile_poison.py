@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from shared.ports import Call
 
+pytestmark = pytest.mark.every_store
+
 _GONE: Any = object()
 _VALUES = [_GONE, None, 5, "x", ["x"], {"x": 1}]
 _EXECUTED = {
@@ -126,6 +128,7 @@ def test_no_other_chain_judges_a_state_whose_owner_was_edited(two_chains: World,
     assert is_straight(reconcile.run(manual=True))
 
 
+@pytest.mark.memory_only
 @pytest.mark.parametrize("mapped", [True, False])
 @pytest.mark.parametrize("removed", [True, False])
 @pytest.mark.parametrize("value", _VALUES)
@@ -183,6 +186,7 @@ def test_a_copy_of_an_event_of_ours_does_not_count(world: World) -> None:
     world.assert_straight()
 
 
+@pytest.mark.memory_only
 @pytest.mark.parametrize("value", _VALUES)
 @pytest.mark.parametrize("field", ["contractKey", "milestones", "status", "proofs"])
 def test_an_edited_state_is_named_not_shown(world: World, field: str, value: object) -> None:

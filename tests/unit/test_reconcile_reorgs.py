@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from shared.ports import RawLog
 
+pytestmark = pytest.mark.every_store
+
 
 def _mined_again(world: World, transfer_id: str, gone: RawLog, state: int, **other: Any) -> list[RawLog]:
     """Replace the last block by one in which the step was taken, too; return its logs."""

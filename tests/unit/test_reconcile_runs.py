@@ -17,6 +17,8 @@ from tests.support.world import ADDRESS, LEVEL_3, RECEIVER, SENDER, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 
 def test_custodian_levels_are_compared(world: World) -> None:
     """A level that differs between database and contract is reported with both values."""

@@ -13,6 +13,8 @@ from tests.support.world import LEVEL_3, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 
 def _claim(world: World, transfer_id: str, kind: str) -> None:
     """Let the application tell a step, with the all-zero hash of domain.md's second mishap."""
