@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from shared.domain.metrics import METRICS
+from shared.domain.metrics import COUNTER, GAUGE, HISTOGRAM, metric_of
 
 
 class MemoryMetrics:
@@ -17,17 +17,16 @@ class MemoryMetrics:
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
-        self.counters[self._key(name, labels)] += amount
+        self.counters[self._key(name, COUNTER, labels)] += amount
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a figure."""
-        self.gauges[self._key(name, labels)] = value
+        self.gauges[self._key(name, GAUGE, labels)] = value
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add an observation."""
-        self.observed[self._key(name, labels)].append(value)
+        self.observed[self._key(name, HISTOGRAM, labels)].append(value)
 
-    def _key(self, name: str, labels: dict[str, str]) -> tuple[str, ...]:
-        if set(labels) != set(METRICS[name].labels):
-            raise KeyError(f"{name} has labels {METRICS[name].labels}, not {tuple(labels)}")
-        return (name, *(labels[label] for label in METRICS[name].labels))
+    def _key(self, name: str, kind: str, labels: dict[str, str]) -> tuple[str, ...]:
+        metric = metric_of(name, kind, labels)
+        return (name, *(labels[label] for label in metric.labels))
