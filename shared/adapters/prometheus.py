@@ -1,15 +1,24 @@
-"""The Metrics port on prometheus_client: figures kept in this process, told as text when asked for."""
+"""The Metrics port on prometheus_client: figures kept in this process, told as text when asked for.
+
+Where PROMETHEUS_MULTIPROC_DIR names a directory (set before this is imported), processes keep their figures
+there, and each of them tells those of all.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.domain.metrics import COUNTER, GAUGE, HISTOGRAM, METRICS, metric_of
 
 if TYPE_CHECKING:
     from shared.domain.metrics import Metric
+
+DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus_client takes a directory, where several processes are one server."""
 
 
 class PrometheusMetrics:
@@ -31,9 +40,19 @@ class PrometheusMetrics:
         """Add one observation to a distribution."""
         self._of(name, HISTOGRAM, labels).observe(value)
 
+    def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
+        """Do nothing: Prometheus comes and reads."""
+
+    def close(self) -> None:
+        """Do nothing: what was not read is lost with the process."""
+
     def exposition(self) -> bytes:
         """Return all of it in Prometheus' text format 0.0.4."""
-        return generate_latest(self._registry)
+        if DIRECTORY not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
     def _of(self, name: str, kind: str, labels: dict[str, str]) -> Any:
         metric_of(name, kind, labels)
@@ -45,4 +64,5 @@ class PrometheusMetrics:
             return Counter(name, meaning, labels, registry=self._registry)
         if metric.kind == HISTOGRAM:
             return Histogram(name, meaning, labels, buckets=metric.buckets, registry=self._registry)
-        return Gauge(name, meaning, labels, registry=self._registry)
+        # Of several processes that set it, the last one's counts.
+        return Gauge(name, meaning, labels, registry=self._registry, multiprocess_mode="mostrecent")

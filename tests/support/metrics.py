@@ -13,6 +13,7 @@ class MemoryMetrics:
     def __init__(self) -> None:
         self.counters: dict[tuple[str, ...], float] = defaultdict(float)
         self.gauges: dict[tuple[str, ...], float] = {}
+        self.flushes: list[tuple[float, bool]] = []
         self.observed: dict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -26,6 +27,13 @@ class MemoryMetrics:
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add an observation."""
         self.observed[self._key(name, HISTOGRAM, labels)].append(value)
+
+    def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
+        """Count that it was asked for."""
+        self.flushes.append((wait_s, now))
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def _key(self, name: str, kind: str, labels: dict[str, str]) -> tuple[str, ...]:
         metric = metric_of(name, kind, labels)
