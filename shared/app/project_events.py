@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.events import EVENTS, Event, check_event
+from shared.domain.events import EVENTS, Event, check_event, is_ours
 from shared.domain.keys import can_be_key
+from shared.domain.metrics import LOG_TO_STATE
 from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
 from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shared.errors import PlumblineError
-    from shared.ports import Documents, Transaction
+    from shared.ports import Clock, Documents, Metrics, Transaction
 
 _PAGE = 500
+_RECORDERS: Final = frozenset({"handle_chain_event", "reconcile", "execute_action"})
+"""Who may have recorded an event, as figures tell it; anybody else is ``other``."""
 
 
 def unreadable(event: Event) -> PlumblineError | None:
@@ -45,6 +49,25 @@ def _by_transfer(events: Sequence[Event], *, sealed_here: bool = False) -> dict[
     return by_transfer
 
 
+def _mined(event: Event) -> float | None:
+    """Return the time of a log's block in seconds since 1970, None for an event that is no log's.
+
+    Also of one that somebody sealed by hand with a time that is none.
+    """
+    data = event.get("data") or {}
+    if not is_ours(event) or "transactionHash" not in data or not isinstance(data.get("chainId"), int):
+        return None
+    try:
+        return datetime.fromisoformat(event["timestamp"]).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _source(event: Event) -> str:
+    recorder = event["audit"].get("recordedBy")
+    return recorder if isinstance(recorder, str) and recorder in _RECORDERS else "other"
+
+
 @dataclass(slots=True)
 class Rebuilt:
     """The outcome of a rebuild: transfers looked at, and those whose state differed from their events."""
@@ -56,8 +79,10 @@ class Rebuilt:
 class ProjectEvents:
     """Joins events into the state documents of their transfers, one transaction each."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, clock: Clock, metrics: Metrics) -> None:
         self._documents = documents
+        self._clock = clock
+        self._metrics = metrics
 
     def project(self, events: Sequence[Event], *, sealed_here: bool = False) -> list[State]:
         """Join events (of one or several transfers) in; return the states that changed.
@@ -74,7 +99,20 @@ class ProjectEvents:
                 transaction.put(STATES, state["rolloverId"], state)
             return changed
 
-        return self._documents.transaction(work)
+        changed = self._documents.transaction(work)
+        self._tell(changed, by_transfer)
+        return changed
+
+    def _tell(self, changed: Sequence[State], by_transfer: Mapping[str, Sequence[Event]]) -> None:
+        """Take the time that logs took from their blocks to the states that show them."""
+        now = self._clock.now().timestamp()
+        for state in changed:
+            for event in by_transfer[state["rolloverId"]]:
+                mined = _mined(event)
+                if mined is not None:
+                    age_s = max(0.0, now - mined)
+                    chain = str(event["data"]["chainId"])
+                    self._metrics.observe(LOG_TO_STATE, age_s, chain=chain, source=_source(event))
 
     def catch_up(self, events: Sequence[Event]) -> list[State]:
         """Do as ``project`` does, for stored events that are probably joined in: looks before it locks.
