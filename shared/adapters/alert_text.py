@@ -11,6 +11,7 @@ from shared.ports import CLOSED, REPEATED
 if TYPE_CHECKING:
     from shared.ports import Notice
 
+_SUBJECT: Final = 200
 _VALUE: Final = 600
 _BODY: Final = 3_000
 """Characters: a person reads no more, and Slack cuts a message at 40,000."""
@@ -19,7 +20,8 @@ _BODY: Final = 3_000
 def subject(notice: Notice) -> str:
     """Return one line that says what it is about."""
     state = {CLOSED: "closed", REPEATED: "still open"}.get(notice.kind, notice.alert.severity)
-    return redact(f"[plumbline] {state}: {notice.alert.title}").replace("\n", " ")
+    line = " ".join(f"[plumbline] {state}: {notice.alert.title}".split())
+    return _whole(redact(line))[:_SUBJECT]
 
 
 def body(notice: Notice) -> str:
@@ -32,7 +34,12 @@ def body(notice: Notice) -> str:
         why = "was not seen for a while" if alert.passing else "is over"
         lines = [f"{alert.key}, opened {opened}, {why}{times}"]
     lines += [f"{name}: {_told(value)}" for name, value in alert.detail.items()]
-    return redact("\n".join(lines))[:_BODY]
+    return _whole(redact("\n".join(lines)))[:_BODY]
+
+
+def _whole(text: str) -> str:
+    """Return the text without half surrogate pairs, which are no text to anybody."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _told(value: object) -> str:

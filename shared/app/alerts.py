@@ -34,6 +34,7 @@ _CLAIM_S: Final = 60.0
 _RAISED_EVERY_S: Final = 30.0
 """The same trouble a hundred times a second is one transaction each half minute."""
 _AT_ONCE: Final = 100
+_INTEGERS: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +178,15 @@ class Alerts:
 
         def work(transaction: Transaction) -> None:
             stored = transaction.get(ALERTS, key)
-            if stored is None or stored["openedAt"] != told["openedAt"]:
+            if stored is None or not _is_sound(stored):
                 return
             sinks = {**stored["sinks"]}
+            another_life = stored["openedAt"] != told["openedAt"]
             for name in names:
+                if another_life:
+                    if not told["open"] and sinks.get(name) == told["sinks"][name]:
+                        del sinks[name]  # it has heard of that end now, and not of this beginning
+                    continue
                 notices = told["sinks"][name]["notices"] + 1
                 if not stored["open"] and not told["open"]:
                     sinks.pop(name, None)
@@ -209,11 +215,12 @@ class Alerts:
 def _raised(stored: Document | None, alert: Alert, now: datetime) -> Document:
     """Return the alert's document after it was raised: a new life where it was not open."""
     goes_on = stored if stored is not None and stored["open"] else None
+    sinks = stored["sinks"] if stored is not None else {}
     return {
         "key": alert.key,
         "severity": alert.severity,
         "title": alert.title,
-        "detail": dict(alert.detail),
+        "detail": _storable(alert.detail),
         "passing": alert.passing,
         "open": True,
         "openedAt": goes_on["openedAt"] if goes_on else now.isoformat(),
@@ -221,7 +228,8 @@ def _raised(stored: Document | None, alert: Alert, now: datetime) -> Document:
         "raised": (goes_on["raised"] if goes_on else 0) + 1,
         "closedAt": None,
         "untold": True,
-        "sinks": goes_on["sinks"] if goes_on else {},
+        # For a sink that was told of a beginning and of no end, it has been open all the time.
+        "sinks": {name: entry for name, entry in sinks.items() if goes_on or entry["notices"]},
     }
 
 
@@ -242,6 +250,17 @@ def _notice(document: Document, sink: str) -> Notice:
     if document["open"]:
         kind = REPEATED if document["sinks"][sink]["notices"] else OPENED
     return Notice(kind, alert, _time(document["openedAt"]), document["raised"])
+
+
+def _storable(value: Any) -> Any:
+    """Return what every store takes: what an error quotes may be half a surrogate pair or a huge number."""
+    if isinstance(value, dict):
+        return {str(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < _INTEGERS):
+        return value
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _is_sound(document: Document) -> bool:
