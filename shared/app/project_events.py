@@ -14,7 +14,7 @@ from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from shared.errors import PlumblineError
     from shared.ports import Clock, Documents, Metrics, Transaction
@@ -100,19 +100,18 @@ class ProjectEvents:
             return changed
 
         changed = self._documents.transaction(work)
-        self._tell(changed, by_transfer)
+        self._tell(event for state in changed for event in by_transfer[state["rolloverId"]])
         return changed
 
-    def _tell(self, changed: Sequence[State], by_transfer: Mapping[str, Sequence[Event]]) -> None:
-        """Take the time that logs took from their blocks to the states that show them."""
+    def _tell(self, events: Iterable[Event]) -> None:
+        """Take the time that logs took from their blocks to the states that show them now."""
         now = self._clock.now().timestamp()
-        for state in changed:
-            for event in by_transfer[state["rolloverId"]]:
-                mined = _mined(event)
-                if mined is not None:
-                    age_s = max(0.0, now - mined)
-                    chain = str(event["data"]["chainId"])
-                    self._metrics.observe(LOG_TO_STATE, age_s, chain=chain, source=_source(event))
+        for event in events:
+            mined = _mined(event)
+            if mined is not None:
+                age_s = max(0.0, now - mined)
+                chain = str(event["data"]["chainId"])
+                self._metrics.observe(LOG_TO_STATE, age_s, chain=chain, source=_source(event))
 
     def catch_up(self, events: Sequence[Event]) -> list[State]:
         """Do as ``project`` does, for stored events that are probably joined in: looks before it locks.
@@ -150,15 +149,18 @@ class ProjectEvents:
         events.update({event["eventId"]: event for event in news})
         return fold(rollover_id, readable(events.values())) or {}
 
-    def rebuild(self, rollover_id: str, *, check_only: bool = False) -> bool:
+    def rebuild(self, rollover_id: str, *, check_only: bool = False, created: Collection[str] = ()) -> bool:
         """Compute a transfer's state from all its events; return whether the stored one differed.
 
-        A state that no event supports is deleted. ``check_only`` writes nothing.
+        A state that no event supports is deleted. ``check_only`` writes nothing. ``created``: ids of events
+        that were appended just now, and by this come into the state for the first time.
         """
+        stream: dict[str, Event] = {}
 
         def work(transaction: Transaction) -> bool:
             stored = transaction.get(STATES, rollover_id)
-            state = self._folded(rollover_id)
+            stream.update(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+            state = fold(rollover_id, readable(stream.values())) or {}
             if state == (stored or {}):
                 return False
             if not check_only and state:
@@ -167,7 +169,10 @@ class ProjectEvents:
                 transaction.delete(STATES, rollover_id)
             return True
 
-        return self._documents.transaction(work)
+        different = self._documents.transaction(work)
+        if different and not check_only:
+            self._tell(stream[event_id] for event_id in created if event_id in stream)
+        return different
 
     def rebuild_all(self, *, check_only: bool = False) -> Rebuilt:
         """Rebuild every transfer that has an event or a state; memory does not grow with their number."""
