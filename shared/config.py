@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from shared import config_operators as operators
+from shared.config_operators import AlertPlaces, MetricsPlace
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -113,6 +115,18 @@ NUMBERS: Final = {
     "report_within_s": Number(
         "PLUMBLINE_REPORT_WITHIN_S", 30.0, 1, "seconds without a report past which the listener is not ready"
     ),
+    "alert_repeat_s": Number(
+        "PLUMBLINE_ALERT_REPEAT_S",
+        3600.0,
+        60,
+        "seconds until an alert that stands is said again; then doubled",
+    ),
+    "alert_longest_s": Number(
+        "PLUMBLINE_ALERT_LONGEST_S", 86_400.0, 60, "longest pause between two repetitions of an alert"
+    ),
+    "alert_quiet_s": Number(
+        "PLUMBLINE_ALERT_QUIET_S", 3600.0, 60, "seconds without news after which a passing alert closes"
+    ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
     "reconciled_within_s": Number(
         "PLUMBLINE_RECONCILED_WITHIN_S", 900.0, 1, "age of the last run past which status is bad"
@@ -135,6 +149,8 @@ class Settings:
     numbers: Mapping[str, float] = field(default_factory=dict)
     platform_wallets: frozenset[str] = frozenset()
     ws_urls: Mapping[int, str] = field(default_factory=dict, repr=False)
+    metrics: MetricsPlace = field(default_factory=MetricsPlace)
+    alerts: AlertPlaces = field(default_factory=AlertPlaces)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -147,7 +163,7 @@ class Settings:
         )
         numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
         known = {number.variable for number in NUMBERS.values()}
-        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
+        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS, *operators.VARIABLES}
         for variable in environ:
             numbered = _RPC.fullmatch(variable) or _WS.fullmatch(variable)
             if variable.startswith(PREFIX) and variable not in known and not numbered:
@@ -155,7 +171,13 @@ class Settings:
         return cls(
             store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
             platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ),
+            metrics=operators.metrics_place(environ), alerts=operators.alert_places(environ),
         )  # fmt: skip
+
+    @property
+    def google_project(self) -> str:
+        """The Google project that this process works for; empty where it works for none."""
+        return self.store.project or self.bus.project or self.metrics.project
 
     def number(self, name: str) -> float:
         """Return a numeric setting."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RUNS: Final = "reconciliations"
 CURRENT: Final = "current"
+LAST_GOOD: Final = "last_good"
+"""The key under which the last whole run without an error is told: ``reportId``, ``finishedAt``."""
 REPORTS: Final = "reconciliation_reports"
 DETAILS: Final = 200
 """Entries kept of each list, so that the report stays far below a document's 1 MiB; counts are whole."""
@@ -42,7 +44,8 @@ class Report:
         the pages that the other had passed.
         """
         unfinished = None if dry_run or afresh else documents.get(RUNS, CURRENT)
-        return cls(documents, clock, unfinished or _new(clock, dry_run=dry_run))
+        # Over a new one: a version before this may have begun it, without all of its fields.
+        return cls(documents, clock, {**_new(clock, dry_run=dry_run), **(unfinished or {})})
 
     @classmethod
     def single(cls, documents: Documents, clock: Clock, *, dry_run: bool) -> Report:
@@ -166,6 +169,9 @@ class Report:
             self._documents.put(REPORTS, self.document["reportId"], report)
         if self._keeps_progress:
             self._documents.delete(RUNS, CURRENT)
+            if not self.document["errorCount"]:
+                good = {name: self.document[name] for name in ("reportId", "finishedAt")}
+                self._documents.put(RUNS, LAST_GOOD, good)
         return self.shown()
 
     def shown(self) -> Document:
@@ -181,7 +187,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     now = clock.now()
     lists = (
         "mismatches", "created", "superseded", "late", "joined", "unmapped", "orphans", "conflicts",
-        "levels", "misfits", "suspects", "errors", "notDeployed",
+        "levels", "misfits", "suspects", "errors", "notDeployed", "unminted",
     )  # fmt: skip
     counts = (
         "checked", "mismatchCount", "createdCount", "createdByContractState", "supersededCount",
