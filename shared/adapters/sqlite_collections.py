@@ -32,8 +32,6 @@ INDEXES: Final[Indexes] = {
 COLUMNS: Final = ("f0", "f1", "f2")
 
 SCHEMA: Final = """
-PRAGMA cache_size = -8000;
-PRAGMA wal_autocheckpoint = 4000;
 CREATE TABLE IF NOT EXISTS collections (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, indexes BLOB);
 """
 # seq grows with every document created, and never comes again (AUTOINCREMENT): it is the order of watch.
