@@ -50,7 +50,7 @@ NUMBERS: Final = {
     "max_range": Number("PLUMBLINE_MAX_RANGE", 2000, 1, "most blocks in one log query"),
     "max_logs": Number("PLUMBLINE_MAX_LOGS", 10_000, 1, "logs in a window past which the next is narrower"),
     "window": Number("PLUMBLINE_WINDOW", 128, 1, "blocks below the head that a reorg may take back"),
-    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 500, 1, "most logs in one message"),
+    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 1000, 1, "most logs in one message"),
     "listener_lease_s": Number(
         "PLUMBLINE_LISTENER_LEASE_S", 10.0, 1, "seconds a dead listener keeps another waiting"
     ),

@@ -63,6 +63,8 @@ EVENT_TYPES: Final = frozenset(
     ]
 )  # fmt: skip
 
+_ADDRESS_DIGITS: Final = 42
+_HASH_DIGITS: Final = 66
 _UNHASHED: Final = frozenset(
     ("rolloverId", "sourceCustodianId", "destinationCustodianId", "participants", "audit", "reason")
 )
@@ -106,13 +108,14 @@ def correction_id(original: str, rollover_id: str) -> str:
 
 def hex_number(value: object, field: str) -> int:
     """Read a JSON-RPC quantity; raises UndecodableLog naming the field."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str):
+        if value[:2] == "0x":
+            try:
+                return int(value, 16)
+            except ValueError:
+                pass
+    elif isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.startswith("0x"):
-        try:
-            return int(value, 16)
-        except ValueError:
-            pass
     raise UndecodableLog(f"log field {field} is not a quantity: {value!r}")
 
 
@@ -124,21 +127,20 @@ def number_below(limit: int, value: object, field: str) -> int:
     return number
 
 
-def _hex_string(log: Mapping[str, Any], field: str, size: int) -> str:
-    value = log.get(field)
-    if isinstance(value, str) and len(value) == 2 + 2 * size and _HEX.fullmatch(value):
+def _hex_string(value: object, field: str, digits: int) -> str:
+    if isinstance(value, str) and len(value) == digits and _HEX.fullmatch(value):
         return value.lower()
-    raise UndecodableLog(f"log field {field} is not {size} bytes of hex: {value!r}")
+    raise UndecodableLog(f"log field {field} is not {digits // 2 - 1} bytes of hex: {value!r}")
 
 
 def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
     """Return where a raw log stands, as fields of an event's ``data``; UndecodableLog names what is off."""
     return {
         "chainId": chain_id,
-        "contract": _hex_string(log, "address", 20),
+        "contract": _hex_string(log.get("address"), "address", _ADDRESS_DIGITS),
         "blockNumber": number_below(SAFE_INTEGER, log.get("blockNumber"), "blockNumber"),
-        "blockHash": _hex_string(log, "blockHash", 32),
-        "transactionHash": _hex_string(log, "transactionHash", 32),
+        "blockHash": _hex_string(log.get("blockHash"), "blockHash", _HASH_DIGITS),
+        "transactionHash": _hex_string(log.get("transactionHash"), "transactionHash", _HASH_DIGITS),
         "logIndex": number_below(LOG_INDEX_LIMIT, log.get("logIndex"), "logIndex"),
     }
 
@@ -257,6 +259,8 @@ def content_hash(event: Mapping[str, Any]) -> str:
         hashed = {key: value for key, value in event.items() if key not in _UNHASHED_EXTERNAL}
         return digest({**hashed, "data": {key: data[key] for key in data if key not in _ACTION}})
     left_out = _UNHASHED_EVIDENCE if data.get("evidence") else _UNHASHED
+    if left_out.isdisjoint(event):  # as everything that is sealed before it has a routing
+        return digest(event)
     return digest({key: value for key, value in event.items() if key not in left_out})
 
 
