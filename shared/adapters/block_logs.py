@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.ports import RawLog
 
 _LOG: Final = logging.getLogger(__name__)
-_ODD_S: Final = 10.0
+_ODD_S: Final = 5.0
 """Seconds until numbers of logs are believed that this chain did not have before."""
 
 
