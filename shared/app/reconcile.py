@@ -162,10 +162,11 @@ class Reconcile:
             return None
         _check_height(chain, block)
         pin = pinned_block(chain, spec, block)
-        if pin.number < spec.deployment_block:
+        deployed = pin.number >= spec.deployment_block and chain.has_code(spec.address, pin.number)
+        if pin.number < spec.deployment_block or (not deployed and chain.has_code(spec.address)):
             report.note("notDeployed", f"{spec.key} at block {pin.number}")
             return None
-        if not chain.has_code(spec.address, pin.number):
+        if not deployed:
             # Nobody's transfers would be asked about there, and all would look straight.
             report.error(spec.key, f"there is no code at the address in block {pin.number}")
             return None

@@ -30,8 +30,6 @@ Event = dict[str, Any]
 EVENTS: Final = "events"
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 VERSION: Final = "1"
-LOG_INDEX_LIMIT: Final = 2**31
-"""Log indexes are bounded by a block's gas (375 gas a log); beyond this the node counts wrongly."""
 SAFE_INTEGER: Final = 2**53
 """Integers below it are the same in every JSON reader, and fit a document of either store."""
 TIME_LIMIT: Final = 253_402_300_800
@@ -141,7 +139,8 @@ def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
         "blockNumber": number_below(SAFE_INTEGER, log.get("blockNumber"), "blockNumber"),
         "blockHash": _hex_string(log.get("blockHash"), "blockHash", _HASH_DIGITS),
         "transactionHash": _hex_string(log.get("transactionHash"), "transactionHash", _HASH_DIGITS),
-        "logIndex": number_below(LOG_INDEX_LIMIT, log.get("logIndex"), "logIndex"),
+        # Chains number the logs of their own doing from the top of 32 bits down (0xffffffe2 on Gnosis).
+        "logIndex": number_below(SAFE_INTEGER, log.get("logIndex"), "logIndex"),
     }
 
 
