@@ -189,7 +189,7 @@ class ReconcileContract:
         return nobodys and unknown and self._elsewhere(finding.candidate.transfer_hash)
 
     def _claimed(self, findings: Sequence[Finding], scrutiny: Scrutiny) -> list[Finding]:
-        """Give transfers what is kept under their bare hashes, mapped by nobody; check those again."""
+        """Give transfers what is kept under their bare hashes, and check those again."""
         names = {
             f.candidate.transfer_hash: f.candidate.rollover_id
             for f in findings

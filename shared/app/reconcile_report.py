@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from shared.app.notes import keep_note, read_note
 from shared.app.repair import Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
 
@@ -43,7 +44,7 @@ class Report:
         A dry run begins anew, and so does one ``afresh``: who asks now wants what is crooked now, also on
         the pages that the other had passed.
         """
-        unfinished = None if dry_run or afresh else documents.get(RUNS, CURRENT)
+        unfinished = None if dry_run or afresh else read_note(documents, RUNS, CURRENT)
         # Over a new one: a version before this may have begun it, without all of its fields.
         return cls(documents, clock, {**_new(clock, dry_run=dry_run), **(unfinished or {})})
 
@@ -157,7 +158,7 @@ class Report:
         """Store the run as far as it is."""
         self.document["durationS"] = round(self._spent_s + self._clock.monotonic_s() - self._begun_s, 3)
         if self._keeps_progress:
-            self._documents.put(RUNS, CURRENT, self.document)
+            keep_note(self._documents, RUNS, CURRENT, self.document)
 
     def finish(self) -> Document:
         """Store the whole report and make way for the next run; return it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shared.app.event_log import MAPPINGS, mapped_id
+from shared.app.notes import CURSORS, keep_note, read_note
 from shared.app.project_events import unreadable
 from shared.domain.comparison import supporting_ids
 from shared.domain.events import EVENTS, as_stored
@@ -24,7 +25,6 @@ SWEEP: Final = "sweep"
 STATELESS: Final = "stateless"
 UNSTAMPED: Final = "unstamped"
 MISPLACED: Final = "misplaced"
-CURSORS: Final = "reconciliation_cursors"
 _PAGE: Final = 500
 _PLACE: Final = ("rolloverId", "contractKey", "open", "lastBlock")
 _ABOVE_ALL_KEYS: Final = "\U0010ffff"
@@ -45,7 +45,7 @@ def sweep_unprojected(
     stopped, and none stored after ``until`` (their triggers may still be under way). The next sweep
     starts no later than ``settled``: an event written before may become visible after.
     """
-    cursor = documents.get(CURSORS, SWEEP) or {}
+    cursor = read_note(documents, CURSORS, SWEEP)
     # Times are texts; what else a hand has put there comes before or after them, and in its turn elsewhere.
     after = tuple(cursor["after"]) if cursor else ("", "")
     kept = after if cursor else None
@@ -70,7 +70,7 @@ def sweep_unprojected(
             break
     again = [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
     if kept and not dry_run:
-        documents.put(CURSORS, SWEEP, {"after": list(kept)})
+        keep_note(documents, CURSORS, SWEEP, {"after": list(kept)})
     return again
 
 
@@ -83,7 +83,7 @@ def sweep_unstamped(
     place that ``sweep_unprojected`` has reached; and a state may rest on one that was changed since. Looks
     at up to ``limit`` events, in turn over all of them; those stored after ``settled`` are the other sweep's.
     """
-    cursor = documents.get(CURSORS, UNSTAMPED) or {}
+    cursor = read_note(documents, CURSORS, UNSTAMPED)
     last = None if limit is None else cursor.get("after")
     stale: dict[str, None] = {}
     looked_at = 0
@@ -103,7 +103,7 @@ def sweep_unstamped(
         if last is None:
             break
     if limit is not None and not dry_run:
-        documents.put(CURSORS, UNSTAMPED, {"after": last})
+        keep_note(documents, CURSORS, UNSTAMPED, {"after": last})
     return [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
 
 
@@ -144,7 +144,7 @@ def sweep_stateless(
     Looks at up to ``limit`` transfers, in turn over all of them: the next sweep goes on where this one
     stopped, and starts over at the end.
     """
-    cursor = documents.get(CURSORS, STATELESS) or {}
+    cursor = read_note(documents, CURSORS, STATELESS)
     last = None if limit is None else cursor.get("after")
     found: list[str] = []
     looked_at = 0
@@ -161,7 +161,7 @@ def sweep_stateless(
     if dry_run:
         return found
     if limit is not None:
-        documents.put(CURSORS, STATELESS, {"after": last})
+        keep_note(documents, CURSORS, STATELESS, {"after": last})
     return [rollover_id for rollover_id in found if projection.rebuild(rollover_id)]
 
 
@@ -180,7 +180,7 @@ def sweep_misplaced(
     open states that are whole and lie on one of those: no rebuild brings them back.
     Looks at up to ``limit`` states, in turn over all of them, as ``sweep_stateless`` does.
     """
-    cursor = documents.get(CURSORS, MISPLACED) or {}
+    cursor = read_note(documents, CURSORS, MISPLACED)
     last = None if limit is None else cursor.get("after")
     odd: list[str] = []
     looked_at = 0
@@ -202,7 +202,7 @@ def sweep_misplaced(
     if dry_run:
         return edited, strange
     if limit is not None:
-        documents.put(CURSORS, MISPLACED, {"after": last})
+        keep_note(documents, CURSORS, MISPLACED, {"after": last})
     return [rollover_id for rollover_id in edited if projection.rebuild(rollover_id)], strange
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from eth_abi.abi import encode
 
@@ -215,10 +217,15 @@ def test_an_event_deleted_from_a_joined_hash_is_found(world: World, kind: str, *
     world.assert_straight()
 
 
+@pytest.mark.parametrize("mapping", [None, {}, {"transferId": None, "by": "app"}, {"transferId": 5}])
 @pytest.mark.parametrize("one", [True, False])
-def test_what_the_application_started_and_never_mapped_is_joined(world: World, *, one: bool) -> None:
+def test_what_the_application_started_and_never_mapped_is_joined(
+    world: World, mapping: dict[str, Any] | None, *, one: bool
+) -> None:
     """Its id has the hash under which a log is kept: no calldata need tell, and the mapping is written."""
     world.start("a", mapped=False)
+    if mapping is not None:
+        world.documents.put(MAPPINGS, transfer_hash("a"), mapping)
     world.act("a", "agree_send")
     dry = world.run(dry_run=True)
     assert (dry["causes"], dry["joined"]) == ({"missing_event": 1}, [])
@@ -226,5 +233,6 @@ def test_what_the_application_started_and_never_mapped_is_joined(world: World, *
     assert report["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
     assert not report["mismatchCount"]
     assert (world.state("a") or {})["contractState"] == 2
-    assert (world.documents.get(MAPPINGS, transfer_hash("a")) or {})["transferId"] == "a"
+    written = {"transferId": "a", "resolvedFrom": "rolloverId"}
+    assert world.documents.get(MAPPINGS, transfer_hash("a")) == {**(mapping or {}), **written}
     world.assert_straight()

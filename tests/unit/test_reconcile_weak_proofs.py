@@ -74,6 +74,7 @@ def test_a_dry_run_tells_of_the_log(world: World) -> None:
     assert len(world.events("a")) == events
 
 
+@pytest.mark.memory_only
 def test_the_schedule_leaves_to_the_listener_what_it_has_not_read(world: World) -> None:
     """A log that the live path may still bring is late, not missing."""
     _hidden(world, "a")
