@@ -146,8 +146,7 @@ class Settings:
             else store
         )
         numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
-        known = {number.variable for number in NUMBERS.values()}
-        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
+        known = known_settings()
         for variable in environ:
             numbered = _RPC.fullmatch(variable) or _WS.fullmatch(variable)
             if variable.startswith(PREFIX) and variable not in known and not numbered:
@@ -164,6 +163,12 @@ class Settings:
     def whole(self, name: str) -> int:
         """Return a numeric setting that counts something."""
         return int(self.numbers[name])
+
+
+def known_settings() -> set[str]:
+    """Return the name of every setting, but for those that end in a chain's id (RPC and WS)."""
+    named = {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
+    return named | {number.variable for number in NUMBERS.values()}
 
 
 def _required(environ: Mapping[str, str], variable: str) -> str:
