@@ -324,7 +324,11 @@ class Chain(Protocol):
 
 
 class Metrics(Protocol):
-    """Figures for operators. Names are those of ``shared.domain.metrics``; labels are few and bounded."""
+    """Figures for operators. Names are those of ``shared.domain.metrics``; labels are few and bounded.
+
+    Keeping a figure never waits and never fails, but for a name, kind or label that is not in the table:
+    KeyError, a mistake in the code. Writing figures somewhere never fails either; what failed is counted.
+    """
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
@@ -334,6 +338,15 @@ class Metrics(Protocol):
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add one observation to a distribution."""
+
+    def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
+        """Write what is kept to where it goes, if that is due; return after ``wait_s`` seconds at most.
+
+        ``now``: as soon as the place takes it, rather than when it is due.
+        """
+
+    def close(self) -> None:
+        """Write what is left; the process ends."""
 
 
 class Clock(Protocol):
