@@ -1,7 +1,7 @@
 """``plumbline bundle``: an archive per function as Google builds it, and the manifest that Terraform reads.
 
 An archive holds at its root ``main.py``, the modules of ``shared`` that it can reach, ``requirements.txt``
-with their pins alone, and the registry of contracts. Files are stored, not packed, with one date, one mode and
+with their pins alone, and the registry of contracts. Files are stored, not packed, with one date and mode,
 in order: the same sources give the same bytes on every machine.
 """
 
@@ -20,7 +20,7 @@ import orjson
 from shared.adapters.topology import TOPOLOGY
 from shared.config import known_settings
 from shared.contracts.registry import checksummed, load_registry
-from shared.domain.metrics import METRICS
+from shared.domain.metrics import LABELS, METRICS
 from shared.domain.schedules import SCHEDULES
 from shared.errors import ConfigError
 from shared.local.bundle_imports import imports_of, signature_of
@@ -68,6 +68,7 @@ def write_bundle(contracts: Path, out: Path) -> dict[str, Any]:
             for spec in registry.contracts
         ],
         "functions": described,
+        "labels": LABELS,
         "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
         "schedules": {name: asdict(schedule) for name, schedule in SCHEDULES.items()},
         "settings": sorted(known_settings()),

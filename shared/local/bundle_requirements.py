@@ -68,7 +68,7 @@ def _holder(module: str, holders: Mapping[str, str]) -> str | None:
 
 
 def _holders(pins: Pins) -> dict[str, str]:
-    """Return the distribution of every file; of a folder only where one distribution alone has files in it."""
+    """Return the distribution of every file, and of every folder that is one distribution's alone."""
     holders: dict[str, str] = {}
     folders: dict[str, set[str]] = {}
     for distribution in metadata.distributions():
