@@ -1,6 +1,7 @@
 # The functions that answer requests, 2nd generation, each built from its archive of the bundle.
 
 resource "google_storage_bucket" "sources" {
+  #checkov:skip=CKV_GCP_62:Cloud Audit Logs say who reads and writes it; it holds archives of open code and no data
   project                     = local.project_id
   name                        = "${var.project_id}-plumbline-sources"
   location                    = var.region
@@ -43,6 +44,7 @@ resource "google_storage_bucket_object" "archive" {
 }
 
 resource "google_cloudfunctions2_function" "served" {
+  #checkov:skip=CKV_GCP_124:Internal alone, but for an entry whose internet a variable sets; tests/deploy holds the plan against that
   for_each = local.served
 
   project     = local.project_id

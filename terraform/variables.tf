@@ -227,7 +227,7 @@ variable "sizes" {
     condition = alltrue([
       for name, size in var.sizes :
       coalesce(size.min_instances, 0) >= 0 &&
-      coalesce(size.max_instances, local.functions[name].max_instances) >= max(1, coalesce(size.min_instances, 0))
+      try(coalesce(size.max_instances, local.functions[name].max_instances), 1) >= max(1, coalesce(size.min_instances, 0))
     ])
     error_message = "sizes: max_instances must be at least 1 and at least min_instances."
   }

@@ -1,15 +1,15 @@
 """A google provider that knows only schemas: enough for ``terraform validate``, ``test`` and ``plan``.
 
-Terraform starts it (``install`` lays it out as a provider). It speaks plugin protocol 6 in hand-written protobuf: five
-messages are needed, and Terraform ships no Python stubs. A plan takes the configuration as it is; attributes that
-Google would compute are made up where policies look at them (``_made_up``), and null elsewhere. It cannot apply.
+Terraform starts it (``terraform.py`` lays it out). It speaks plugin protocol 6 in hand-written protobuf: few
+messages are needed, and Terraform ships no Python stubs. A plan takes the configuration as it is; what Google
+would compute is made up where policies look at it (``_made_up``), and null elsewhere. It cannot apply.
 Source: https://github.com/hashicorp/terraform/blob/v1.11.4/docs/plugin-protocol/tfplugin6.8.proto
 """
 
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import json
 import os
 import sys
@@ -37,7 +37,7 @@ Value = dict[str, Any]
 
 def _varint(number: int) -> bytes:
     out = bytearray()
-    while number > 127:  # noqa: PLR2004 - seven bits a byte
+    while number > 127:
         out.append(number & 127 | 128)
         number >>= 7
     return bytes([*out, number])
@@ -64,7 +64,7 @@ def _fields(message: bytes) -> dict[int, bytes]:
             at += 1
             number |= (byte & 127) << shift
             shift += 7
-            if byte < 128:  # noqa: PLR2004 - the last byte
+            if byte < 128:
                 return number
 
     while at < len(message):
@@ -83,7 +83,11 @@ def _schema(block: Value) -> bytes:
 def _block(block: Value) -> bytes:
     out = b""
     for name, attribute in block["attributes"].items():
-        flags = _field(4, attribute["required"]) + _field(5, attribute["optional"]) + _field(6, attribute["computed"])
+        flags = (
+            _field(4, attribute["required"])
+            + _field(5, attribute["optional"])
+            + _field(6, attribute["computed"])
+        )
         out += _field(2, _field(1, name) + _field(2, json.dumps(attribute["type"])) + flags)
     for name, nested in block["block_types"].items():
         limits = _field(4, nested.get("min_items", 0)) + _field(5, nested.get("max_items", 0))
@@ -191,11 +195,11 @@ def _nothing() -> Iterator[bytes]:
 
 
 def _certificate() -> tuple[bytes, bytes, bytes]:
-    """Return a key and a certificate of one day, as go-plugin wants for its TLS: key, certificate, and its DER."""
+    """Return key, certificate, and its DER, good for a day: go-plugin speaks TLS to itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
+    now = dt.datetime.now(dt.UTC)
+    day = dt.timedelta(days=1)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -1,4 +1,4 @@
-"""Runs Terraform on a copy of ``terraform/``, with the registry's provider or, without the registry, with ours.
+"""Runs Terraform on a copy of ``terraform/``, with the registry's provider or, without one, with ours.
 
 Always on a copy: neither lock files nor state of a test ever lie in the checkout.
 """
@@ -59,7 +59,11 @@ def initialised(binary: str, folder: Path, *, registry: bool) -> Terraform:
     shutil.copytree(TERRAFORM, copy, ignore=_LEFT_BEHIND)
     (copy / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n', "utf-8")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    environ |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": str(folder / "cli.tfrc")}
+    environ |= {
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        "TF_CLI_CONFIG_FILE": str(folder / "cli.tfrc"),
+    }
     Path(environ["TF_CLI_CONFIG_FILE"]).write_text("" if registry else _mirror(binary, folder), "utf-8")
     made = Terraform(binary, copy, environ)
     made.run("init", "-input=false", "-no-color")
@@ -69,7 +73,7 @@ def initialised(binary: str, folder: Path, *, registry: bool) -> Terraform:
 def registry_is_reachable() -> bool:
     """Say whether Terraform's registry answers."""
     try:
-        with urllib.request.urlopen(_REGISTRY, timeout=5) as answer:  # noqa: S310 - a constant
+        with urllib.request.urlopen(_REGISTRY, timeout=5) as answer:
             return bool(json.load(answer).get("providers.v1"))
     except (OSError, ValueError):
         return False

@@ -1,10 +1,10 @@
-"""Rebuilds the google provider's schema from the wheel of its Python bindings, for machines without its registry.
+"""Rebuilds the google provider's schema from the wheel of its Python bindings, where there is no registry.
 
     python -m tests.deploy.offline.wheel_schema        # writes google_schema.json beside this file
 
-The wheel (``cdktn-provider-google``) holds JavaScript that was generated from ``terraform providers schema``: of each
-attribute whether it is required, optional or computed, and its type; of each block whether it comes once or often.
-It says nothing of enums, defaults, or which attributes exclude each other. Only what ``terraform/`` uses is kept.
+The wheel (``cdktn-provider-google``) holds JavaScript that was generated from ``terraform providers schema``:
+of each attribute whether it is required, optional or computed, and its type; of each block whether it comes
+once or often. It tells no enums, no defaults, and not what excludes what. What ``terraform/`` uses is kept.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _MEMBER: Final = re.compile(
     r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n", re.MULTILINE
 )
 _ENTRY: Final = re.compile(
-    r"^\s+\"?(\w+)\"?: \{\n\s+value: .*,\n\s+isBlock: (\w+),\n\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\",",
+    r"^\s+\"?(\w+)\"?: \{\n\s+value: .*,\n\s+isBlock: (\w+),\n"
+    r"\s+type: \"(\w+)\",\n\s+storageClassType: \"(\w+)\",",
     re.MULTILINE,
 )
 _MAPS: Final = {"StringMap": "string", "BooleanMap": "bool", "NumberMap": "number", "AnyMap": "string"}
@@ -68,7 +69,10 @@ class Module:
         schema: Schema = {"attributes": {}, "block_types": {}}
         parts = _MEMBER.split(body)
         for at in range(1, len(parts), 5):
-            field, computed, optional, required = parts[at], *(flag == "true" for flag in parts[at + 1 : at + 4])
+            field, computed, optional, required = (
+                parts[at],
+                *(flag == "true" for flag in parts[at + 1 : at + 4]),
+            )
             flags = {"computed": computed, "optional": optional, "required": required}
             is_block, type_, stored = entries.get(field, (False, "", ""))
             nested = re.search(r"= new (\w+)\(this, [\"'](\w+)[\"']", parts[at + 4])
@@ -171,7 +175,17 @@ def download(folder: Path) -> Path:
     """Fetch the wheel from PyPI (67 MB), by its digest."""
     wanted = folder / "wheel.txt"
     wanted.write_text(f"{WHEEL} --hash=sha256:{DIGEST}\n", "utf-8")
-    command = ["pip", "download", "--quiet", "--no-deps", "--require-hashes", "-d", str(folder), "-r", str(wanted)]
+    command = [
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "-d",
+        str(folder),
+        "-r",
+        str(wanted),
+    ]
     subprocess.run([sys.executable, "-m", *command], check=True)
     [wheel] = folder.glob("*.whl")
     return wheel
