@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shared.domain.blocks import Header
 
 Document = dict[str, Any]
+DELETE_AFTER: Final = "deleteAfter"
+"""Field with the time, in ISO 8601 with ``Z``, after which a store may delete it (Firestore does)."""
 RawLog = Mapping[str, Any]
 T = TypeVar("T")
 

@@ -48,11 +48,11 @@ locals {
     }],
     # Of a time to live the index would be a hot spot, and nobody asks for it.
     [for collection in local.expiring : {
-      "${collection} expiresAt" = { collection = collection, field = "expiresAt", orders = [], expires = true }
+      "${collection} deleteAfter" = { collection = collection, field = "deleteAfter", orders = [], expires = true }
     }],
   ])...)
 
-  # Collections whose documents carry expiresAt, the time from which Firestore deletes them.
+  # Collections whose documents carry deleteAfter, the time from which Firestore deletes them.
   expiring = ["reconciliation_reports"]
 }
 
