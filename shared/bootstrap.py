@@ -149,7 +149,8 @@ class Plumbline:
     @cached_property
     def reconcile(self) -> Reconcile:
         """The use case behind ``functions/reconcile``."""
-        from shared.app.reconcile import Reconcile, ReconcileSettings
+        from shared.app.reconcile import Reconcile
+        from shared.app.reconcile_settings import ReconcileSettings
 
         settings = self.settings
         return Reconcile(

@@ -30,7 +30,8 @@ class Query:
     matches. ``order_by``: one field, ascending (descending if ``descending``), ties by key in the same
     direction; documents without the field are left out (as Firestore does). ``None``: ascending by key.
     ``after``: with ``order_by`` the pair (value, key) of the last document seen; without it, its key
-    alone as ``(key,)``. ``fields``: top-level fields to return (``()``: keys only); ``None``: all.
+    alone as ``(key,)``; the empty key, which no document has, stands before every other. ``fields``:
+    top-level fields to return (``()``: keys only); ``None``: all.
     """
 
     where: tuple[tuple[str, Any], ...] = ()

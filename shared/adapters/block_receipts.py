@@ -26,6 +26,7 @@ _UNKNOWN_METHOD_TEXT: Final = re.compile(
 )
 _WITHOUT_S: Final = 600.0
 _PERHAPS_WITHOUT_S: Final = 60.0
+_NO_LONGER_S: Final = 15.0
 _FAILURES: Final = 3
 _ADDRESS_DIGITS: Final = 42
 
@@ -37,6 +38,7 @@ class BlockReceipts:
         self._monotonic = monotonic
         self._without_until: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._served: set[str] = set()
 
     def read(self, endpoint: JsonRpcEndpoint, header: Header) -> list[Mapping[str, Any]] | None:
         """Return the block's receipts, or None where the endpoint does not serve receipts.
@@ -52,14 +54,18 @@ class BlockReceipts:
             raise
         except ChainUnavailable as error:
             if isinstance(error, CallRefused) and _is_unknown_method(error):
-                self._without_until[endpoint.name] = self._monotonic() + _WITHOUT_S
+                # Where it has served them, one of the nodes behind its name is likely to be the odd one.
+                rest_s = _NO_LONGER_S if endpoint.name in self._served else _WITHOUT_S
+                self._without_until[endpoint.name] = self._monotonic() + rest_s
                 return None
             failures = self._failures[endpoint.name] = self._failures.get(endpoint.name, 0) + 1
             if failures < _FAILURES:
                 raise
             return None
         self._failures.pop(endpoint.name, None)
-        return read_receipts(answer, header)
+        receipts = read_receipts(answer, header)
+        self._served.add(endpoint.name)
+        return receipts
 
     def does_without(self, endpoint: JsonRpcEndpoint) -> None:
         """Take note that the endpoint answered another question where ``read`` returned None."""

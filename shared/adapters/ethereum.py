@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
+_ASKED_IN_VAIN: Final = 2
+"""Times that a batch of headers may bring none of those still lacking."""
 _BLOCKS_AHEAD: Final = 3
 """Blocks fetched at once while catching up: one is taken apart while the node looks for the next ones."""
 
@@ -107,17 +109,21 @@ class EthereumChain:
 
         def read(endpoint: JsonRpcEndpoint) -> list[Header | None]:
             found: dict[int, Header | None] = {}
-            left = list(numbers)
-            while left:
+            left, in_vain = list(numbers), 0
+            # Some nodes fail single entries of a batch, or lack them: those alone are asked for again.
+            while left and in_vain < _ASKED_IN_VAIN:
                 calls = [("eth_getBlockByNumber", [hex(number), False]) for number in left]
                 answers = dict(zip(left, endpoint.batch(calls), strict=True))
                 refused = [number for number, answer in answers.items() if isinstance(answer, CallRefused)]
                 if len(refused) == len(left):
                     raise answers[left[0]]
                 found |= {n: _header(answer, n) for n, answer in answers.items() if n not in refused}
-                # Some nodes fail single entries of a batch: those alone are asked for again.
-                left = refused
-            return [found[number] for number in numbers]
+                again = [number for number in left if found.get(number) is None]
+                in_vain = in_vain + 1 if len(again) == len(left) else 0
+                left = again
+                if in_vain == _ASKED_IN_VAIN and refused:
+                    raise answers[refused[0]]
+            return [found.get(number) for number in numbers]
 
         return self._pool.run(read) if numbers else []
 

@@ -123,10 +123,10 @@ class FirestoreDocuments:
         if query.order_by:
             asked = asked.order_by(query.order_by, direction=direction)
         asked = asked.order_by(_KEY, direction=direction)
-        if query.after:
-            asked = asked.start_after(list(query.after))
         if query.limit is not None:
             asked = asked.limit(query.limit)
+        if query.after:
+            asked = _after(asked, query.after, descending=query.descending)
         if query.fields is not None:
             asked = asked.select([FieldPath(f).to_api_repr() for f in query.fields])
         with self._translated():
@@ -270,6 +270,16 @@ class _FirestoreTransaction:
         self._wrote = True
         encode(collection, key, document)
         return self._documents._reference(collection, key)  # noqa: SLF001
+
+
+def _after(asked: Any, after: tuple[Any, ...], *, descending: bool) -> Any:
+    *value, key = after
+    if key:
+        return asked.start_after([*value, key])
+    # The empty key comes before every other, and is none that Firestore takes: what it parts are values.
+    if not value:
+        return asked.limit(0) if descending else asked
+    return asked.start_after(value) if descending else asked.start_at(value)
 
 
 def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from shared.app.due_page import After
     from shared.app.event_log import EventLog
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.domain.state import State

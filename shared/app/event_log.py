@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import ChainHeads
 from shared.app.project_events import unreadable
-from shared.domain.events import (
-    EVENTS,
-    REINSTATED,
-    SUPERSEDED,
-    Event,
-    check_event,
-    correction_event,
-    is_ours,
-    verdict_event,
-)
+from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED, Event, check_event, is_ours
 from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
+from shared.domain.system_events import correction_event, verdict_event
 from shared.errors import CorruptEvent
 from shared.ports import Query
 

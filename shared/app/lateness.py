@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.domain.blocks import Header
     from shared.ports import Documents
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from shared.app.event_log import EventLog
     from shared.app.lateness import Lateness
     from shared.app.project_events import ProjectEvents
-    from shared.app.reconcile import ReconcileSettings
     from shared.app.reconcile_report import Report
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.app.scrutiny import Scrutiny
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec

@@ -160,7 +160,7 @@ def chain_event(
             "eventType": STEPS[decoded.step].event_type,
             "timestamp": iso(timestamp),
             "data": data,
-            **_system_fields(decoded.transfer_hash),
+            **system_fields(decoded.transfer_hash),
         }
     )
 
@@ -182,7 +182,7 @@ def evidence_event(spec: ContractSpec, step: str, transfer_hash: str, party: str
             "step": step,
             "evidence": "contract_state",
         },
-        **_system_fields(transfer_hash),
+        **system_fields(transfer_hash),
         "timestamp": iso(pinned.timestamp),
         "seenAt": {"blockNumber": pinned.number, "blockHash": pinned.hash},
     }
@@ -209,7 +209,7 @@ def external_event(action: Event, sender: str) -> Event:
             "eventType": EXTERNAL,
             "timestamp": action["timestamp"],
             "data": data,
-            **_system_fields(at["transferHash"]),
+            **system_fields(at["transferHash"]),
         }
     )
 
@@ -237,82 +237,8 @@ def is_external(event: Mapping[str, Any]) -> bool:
     return is_ours(event) and EXTERNAL in (event["eventType"], event["data"].get("correctedEventType"))
 
 
-def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) -> Event:
-    """Return the event that supersedes or reinstates ``target`` at a value of the chain's reorg counter.
-
-    Its time is the target's, so it is the same whoever writes it; the reason is the writer's and stays
-    outside the hash.
-    """
-    data = target["data"]
-    return {
-        **seal(
-            {
-                "eventId": verdict_id(target["eventId"], verdict_seq, verdict),
-                "eventType": verdict,
-                "timestamp": target["timestamp"],
-                "data": {
-                    "targetEventId": target["eventId"],
-                    "verdictSeq": verdict_seq,
-                    **{k: data[k] for k in ("chainId", "contract", "transferHash") if k in data},
-                },
-                **_system_fields(str(data.get("transferHash", target["rolloverId"]))),
-                "metadata": {
-                    "source": "blockchain",
-                    "version": VERSION,
-                    "originalEventId": target["eventId"],
-                },
-            }
-        ),
-        "reason": reason,
-    }
-
-
-def joined_event(transfer_hash: str, rollover_id: str, timestamp: str) -> Event:
-    """Return the event that closes the stand-in state of a bare hash: it now belongs to ``rollover_id``."""
-    return seal(
-        {
-            "eventId": correction_id(transfer_hash, rollover_id),
-            "eventType": CORRECTION,
-            "rolloverId": transfer_hash,
-            "timestamp": timestamp,
-            "data": {"transferHash": transfer_hash, "joinedTo": rollover_id},
-            **_system_fields(transfer_hash),
-        }
-    )
-
-
-def correction_event(original: Event, rollover_id: str) -> Event:
-    """Return the event that joins ``original``, kept under its bare hash, to the transfer it belongs to."""
-    return seal(
-        {
-            "eventId": correction_id(original["eventId"], rollover_id),
-            "eventType": CORRECTION,
-            "timestamp": original["timestamp"],
-            "data": {**original["data"], "correctedEventType": original["eventType"], "joins": rollover_id},
-            **_system_fields(str(original["data"].get("transferHash", rollover_id))),
-            "metadata": {"source": "blockchain", "version": VERSION, "originalEventId": original["eventId"]},
-        }
-    )
-
-
-def original_event(correction: Event) -> Event:
-    """Return the event that a correction has joined to a transfer, as it was, its routing still open."""
-    data = dict(correction["data"])
-    kind = data.pop("correctedEventType")
-    del data["joins"]
-    names = ("timestamp", "userId", "ipAddress", "sessionId", "correlationId")
-    return seal(
-        {
-            "eventId": correction["metadata"]["originalEventId"],
-            "eventType": kind,
-            "data": data,
-            **{name: correction[name] for name in names},
-            "metadata": {"source": "blockchain", "version": VERSION},
-        }
-    )
-
-
-def _system_fields(correlation: str) -> Event:
+def system_fields(correlation: str) -> Event:
+    """Return the fields of an event that no person and no session has written."""
     return {
         "userId": "system",
         "ipAddress": None,

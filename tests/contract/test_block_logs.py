@@ -263,6 +263,19 @@ def test_an_endpoint_without_receipts(blocks: BlockLogs, clock: FakeClock, numbe
     assert blocks.read(lame, header_of(TYPES), [OURS]).proved
 
 
+def test_an_endpoint_that_has_served_receipts(blocks: BlockLogs, clock: FakeClock) -> None:
+    """Where they were served before, the method is asked for again within seconds, not minutes."""
+    endpoint = Endpoint(TYPES)
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    endpoint.answers[RECEIPTS] = refused(-32601, "Method not found")
+    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    endpoint.answers[RECEIPTS] = TYPES["receipts"]
+    clock.advance(14)
+    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    clock.advance(2)
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+
+
 @pytest.mark.parametrize(
     ("number", "message"),
     [(-32000, "header not found"), (-32000, "unknown block"), (-32603, "internal error"), (0, "timeout")],

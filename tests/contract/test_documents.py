@@ -196,6 +196,24 @@ def test_pages_by_field_with_ties(documents: Documents, collection: str, descend
     assert found == (in_order[::-1] if descending else in_order)
 
 
+def test_reads_on_from_before_every_key(documents: Documents) -> None:
+    """The empty key stands before every other: what comes after it starts with the value itself."""
+    for place, value in enumerate(["", "", "a", "b"]):
+        documents.put("events", f"k{place}", {"rolloverId": value})
+        documents.put("rollover_states", f"k{place}", {"contractKey": "c", "open": True})
+    for after, up, down in (
+        (("", ""), ["k0", "k1", "k2", "k3"], []),
+        (("a", ""), ["k2", "k3"], ["k1", "k0"]),
+        (("z", ""), [], ["k3", "k2", "k1", "k0"]),
+    ):
+        for descending, expected in ((False, up), (True, down)):
+            query = Query(order_by="rolloverId", descending=descending, after=after)
+            assert [key for key, _ in documents.query("events", query)] == expected
+    for descending, expected in ((False, ["k0", "k1", "k2", "k3"]), (True, [])):
+        query = Query((("contractKey", "c"), ("open", True)), descending=descending, after=("",))
+        assert [key for key, _ in documents.query("rollover_states", query)] == expected
+
+
 @pytest.mark.parametrize("collection", ["events", "unindexed"])
 def test_orders_values_of_all_kinds(documents: Documents, collection: str) -> None:
     """Null comes first, then booleans, numbers by size, strings by their bytes."""

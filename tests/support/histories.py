@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.domain.events import REINSTATED, SUPERSEDED, event_id, iso, seal, verdict_event
+from shared.domain.events import REINSTATED, SUPERSEDED, event_id, iso, seal
+from shared.domain.system_events import verdict_event
 
 ROLLOVER = "rollover-1"
 CONTRACTS = ("0x" + "a1" * 20, "0x" + "b2" * 20)

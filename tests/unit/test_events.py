@@ -16,10 +16,10 @@ from shared.domain.events import (
     evidence_id,
     id_of_log,
     log_coordinates,
-    verdict_event,
     verdict_id,
 )
 from shared.domain.hashing import transfer_hash
+from shared.domain.system_events import verdict_event
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
 from tests.support.histories import foreign, log_event
 

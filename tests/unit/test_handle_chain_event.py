@@ -13,7 +13,8 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import CHAIN_TYPES, EVENTS, is_ours
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
