@@ -12,6 +12,7 @@ from shared.adapters.block_logs import BlockLogs, logs_by_hash
 from shared.adapters.endpoint_rota import in_thread
 from shared.adapters.endpoints import EndpointPool
 from shared.adapters.ethereum_shapes import LogFilter, read_header, read_hex, read_transaction
+from shared.adapters.fee_questions import ask_fees, ask_gas
 from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
 from shared.adapters.log_ranges import LogRanges
 from shared.adapters.multicall import Multicall
@@ -19,10 +20,11 @@ from shared.errors import DoubtfulAnswer
 from shared.ports import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shared.adapters.json_rpc import JsonRpcEndpoint
     from shared.domain.blocks import Header
+    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
@@ -237,6 +239,23 @@ class EthereumChain:
             return read_transaction(*(_not_refused(answer) for answer in endpoint.batch(calls)))
 
         return self._pool.run(read)
+
+    def fees(
+        self, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion] = ()
+    ) -> FeeReading:
+        """Ask in one batch for all that a quote needs; None for what the node does not tell."""
+
+        def read(endpoint: JsonRpcEndpoint) -> FeeReading:
+            started = self._monotonic()
+            reading = ask_fees(endpoint, blocks, percentiles, questions)
+            self._pool.saw_head(endpoint, reading.head.header.number, self._monotonic() - started)
+            return reading
+
+        return self._pool.run(read)
+
+    def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
+        """Ask for the gas of calls at the latest block, in one batch."""
+        return self._pool.run(lambda endpoint: ask_gas(endpoint, questions)) if questions else {}
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""
