@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.app.listeners import Listeners
     from shared.app.observe import Observe
     from shared.app.project_events import ProjectEvents
+    from shared.app.quote_gas import QuoteGas
     from shared.app.reconcile import Reconcile
     from shared.domain.contract import Registry
     from shared.errors import PlumblineError
@@ -167,6 +168,19 @@ class Plumbline:
                 platform_wallets=settings.platform_wallets,
                 reorg_window=settings.whole("window"),
             ),
+        )  # fmt: skip
+
+    @cached_property
+    def quote_gas(self) -> QuoteGas:
+        """The use case behind ``functions/quote_gas``."""
+        from shared.app.quote_gas import QuoteGas
+        from shared.domain.fee_settings import chain_fees
+
+        settings = self.settings
+        return QuoteGas(
+            self.registry, self.chain, lambda chain_id: chain_fees(chain_id, settings.fees.get(chain_id, "")),
+            self.documents, self.clock,
+            history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
         )  # fmt: skip
 
     @cached_property

@@ -85,11 +85,21 @@ class FeeMarket:
             tip=tip,
             max_fee_wei=worst.wei + tip.wei if known and worst and tip else None,
             expected_wei=self.following.reckoned_wei + tip.wei if tip else None,
-            chances={
-                blocks: self._chance(tip, worst, min(blocks, within_blocks))
-                for blocks in sorted({*SHOWN, within_blocks})
-            },
+            chances=self._chances(tip, worst, within_blocks),
         )
+
+    def _chances(
+        self, tip: Tip | None, worst: WorstFee | None, within_blocks: int
+    ) -> dict[int, float | None]:
+        """Return the chance within each number of blocks; who is in by one of them is in by the next ones."""
+        chances: dict[int, float | None] = {}
+        surest: float | None = None
+        for blocks in sorted({*SHOWN, within_blocks}):
+            chance = self._chance(tip, worst, min(blocks, within_blocks))
+            if chance is not None:
+                surest = max(chance, surest or 0.0)
+            chances[blocks] = surest
+        return chances
 
     def _tip(self, within_blocks: int, wanted: float) -> Tip | None:
         if not self._chain.tips:

@@ -36,7 +36,8 @@ def extended(
                     gas_limit=head.gas_limit,
                     tips=history.tips[at],
                 )
-    latest = of_head(head, blocks.get(head.header.number))
+    number = head.header.number
+    latest = of_head(head, blocks.get(number, known.get(number)))
     blocks[latest.number] = latest
     return {number: blocks[number] for number in sorted(blocks)[-KEPT:]}
 
