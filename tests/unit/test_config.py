@@ -164,6 +164,14 @@ def test_no_url_is_ever_shown(key: str, url: str) -> None:
     assert key not in shown
 
 
+def test_fees_of_a_chain_are_checked_at_the_start() -> None:
+    """A chain's fee settings are kept as they are; a wrong one names its variable and its key."""
+    settings = Settings.from_env({**LEAST, "PLUMBLINE_FEES_42161": "tip_wei=7"})
+    assert settings.fees == {42161: "tip_wei=7"}
+    with pytest.raises(ConfigError, match="PLUMBLINE_FEES_1: tipps"):
+        Settings.from_env({**LEAST, "PLUMBLINE_FEES_1": "tipps=no"})
+
+
 def test_the_document_lists_exactly_the_settings() -> None:
     """docs/configuration.md has every setting with its default, least value and meaning, and no other."""
     rows = [line for line in _DOCUMENT.read_text("utf-8").splitlines() if line.startswith("| `PLUMBLINE_")]
