@@ -7,11 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.event_log import MAPPINGS, mapped_id
 from shared.domain.actions import SENDER, Source
 from shared.domain.fee_reading import GasQuestion
 from shared.domain.hashing import is_hash, transfer_hash
-from shared.domain.state import STATES
+from shared.domain.transfers import MAPPINGS, STATES, mapped_id
 from shared.errors import InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:
