@@ -174,7 +174,7 @@ class Settings:
 
 
 def known_settings() -> set[str]:
-    """Return the name of every setting, but for those that end in a chain's id (RPC and WS)."""
+    """Return the name of every setting, but for those that end in a chain's id (RPC, WS, FEES)."""
     named = {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
     return named | {number.variable for number in NUMBERS.values()}
 

@@ -3,12 +3,13 @@
 
 locals {
   indexes = {
-    events-of-type               = { collection = "events", fields = ["rolloverId", "eventType"], descending = false }
-    states-open                  = { collection = "rollover_states", fields = ["contractKey", "open"], descending = false }
-    states-by-block              = { collection = "rollover_states", fields = ["contractKey", "open", "lastBlock"], descending = false }
-    published-by-height          = { collection = "published_blocks", fields = ["chainId", "number"], descending = false }
-    certificates-by-grade        = { collection = "completeness_certificates", fields = ["chainId", "grade", "first"], descending = false }
-    certificates-from-the-newest = { collection = "completeness_certificates", fields = ["chainId", "first"], descending = true }
+    events-of-type                          = { collection = "events", fields = ["rolloverId", "eventType"], descending = false }
+    states-open                             = { collection = "rollover_states", fields = ["contractKey", "open"], descending = false }
+    states-by-block                         = { collection = "rollover_states", fields = ["contractKey", "open", "lastBlock"], descending = false }
+    published-by-height                     = { collection = "published_blocks", fields = ["chainId", "number"], descending = false }
+    certificates-by-grade                   = { collection = "completeness_certificates", fields = ["chainId", "grade", "first"], descending = false }
+    certificates-of-a-grade-from-the-newest = { collection = "completeness_certificates", fields = ["chainId", "grade", "first"], descending = true }
+    certificates-from-the-newest            = { collection = "completeness_certificates", fields = ["chainId", "first"], descending = true }
   }
 
   # Plumbline's own collections, read by key or by the indexes above: no field of theirs is indexed by itself, but for
@@ -18,11 +19,14 @@ locals {
     chain_heads               = []
     chain_listeners           = []
     completeness_certificates = []
+    fee_history               = []
+    gas_samples               = []
     leases                    = []
     published_blocks          = []
     reconciliation_cursors    = []
     reconciliation_reports    = ["startedAt"]
     reconciliations           = []
+    tip_samples               = []
     unmapped_transfers        = []
   }
 

@@ -66,6 +66,24 @@ locals {
       internet      = false
       uptime_path   = null
     }
+    quote_gas = {
+      does          = "Says what to pay, how much gas to allow, and how sure that is."
+      account       = "quoter"
+      trigger       = "request"
+      subscription  = null
+      document      = null
+      memory        = "512Mi"
+      timeout_s     = 30
+      threads       = 16 # a quote waits for its node, once a block
+      min_instances = 0
+      max_instances = 5 # each asks the node once a block: more would only ask it more often
+      database      = "viewer"
+      publishes     = []
+      secrets       = ["rpc"]
+      callers       = concat(var.quote_gas.invokers, var.quote_gas.public ? ["allUsers"] : [])
+      internet      = var.quote_gas.internet
+      uptime_path   = "/openapi.json"
+    }
     listen_chain = {
       does          = "Follows every chain, proves each block's logs and publishes them."
       account       = "listener"

@@ -168,8 +168,10 @@ variable "settings" {
   default     = {}
 
   validation {
-    condition     = alltrue([for name in keys(var.settings) : contains(local.bundle.settings, name)])
-    error_message = "settings: a name is no setting of this version. Known are ${join(", ", local.bundle.settings)}. URLs of nodes belong in chains."
+    condition = alltrue([
+      for name in keys(var.settings) : contains(local.bundle.settings, name) || can(regex("^PLUMBLINE_FEES_[1-9][0-9]*$", name))
+    ])
+    error_message = "settings: a name is no setting of this version. Known are PLUMBLINE_FEES_<CHAINID>, ${join(", ", local.bundle.settings)}. URLs of nodes belong in chains."
   }
   validation {
     condition = alltrue([

@@ -31,6 +31,34 @@ run "everything_that_can_be_said_is_accepted" {
     quote_gas     = { invokers = ["user:a@b.example"], internet = true, public = true }
     labels        = { team = "a" }
   }
+
+  assert {
+    condition     = google_cloudfunctions2_function.served["quote_gas"].service_config[0].ingress_settings == "ALLOW_ALL"
+    error_message = "quote_gas.internet opens its ingress"
+  }
+  assert {
+    condition     = [for key in keys(google_cloud_run_v2_service_iam_member.invoker) : key if endswith(key, "allUsers")] == ["quote_gas allUsers"]
+    error_message = "quote_gas.public lets everybody call it, and nothing else"
+  }
+  assert {
+    condition     = keys(google_monitoring_uptime_check_config.all) == ["quote_gas"]
+    error_message = "uptime_checks looks at what is reached from outside"
+  }
+  assert {
+    condition = [
+      for name, function in google_cloudfunctions2_function.served : name
+      if function.service_config[0].ingress_settings == "ALLOW_ALL"
+    ] == ["quote_gas"]
+    error_message = "nothing else is opened"
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.all["reconcile"].schedule == "1-59/2 0,12 * * 1-5" && google_cloud_scheduler_job.all["reconcile"].paused
+    error_message = "schedules are what the variable says"
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.served["reconcile"].service_config[0].available_memory == "1Gi"
+    error_message = "sizes are what the variable says"
+  }
 }
 
 run "a_project_number_is_refused" {

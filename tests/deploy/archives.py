@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 PAYLOADS: Final = Path(__file__).resolve().parents[1] / "functions" / "payloads"
 _WITHIN_S: Final = 60.0
-DEPLOYED: Final = {"handle_chain_event": "http", "project_events": "cloudevent", "reconcile": "http"}
+DEPLOYED: Final = {
+    "handle_chain_event": "http",
+    "project_events": "cloudevent",
+    "quote_gas": "http",
+    "reconcile": "http",
+}
 """Signature types as the platform sets them: ``cloudevent`` where a function has an event trigger."""
 
 
@@ -86,13 +91,15 @@ class Unpacked:
             wait_until_it_listens(port, process)
             yield port
 
-    def answer(self, home: Path, recorded: Mapping[str, Any]) -> tuple[int, bytes]:
-        """Serve it, post what was recorded, and return status and body."""
+    def answer(
+        self, home: Path, recorded: Mapping[str, Any], *, method: str = "POST", path: str = "/"
+    ) -> tuple[int, bytes]:
+        """Serve it, send what was recorded, and return status and body."""
         with self.served(home) as port:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             body = json.dumps(recorded["body"]) if recorded["body"] is not None else ""
             try:
-                connection.request("POST", "/", body, recorded["headers"])
+                connection.request(method, path, body, recorded["headers"])
                 response = connection.getresponse()
                 return response.status, response.read()
             finally:

@@ -49,8 +49,19 @@ def reconciles_when_the_clock_says(archive: Unpacked, home: Path) -> None:
     assert [error["error"] for error in report["errors"]] == ["endpoint 1 cannot be reached"]
 
 
+def quotes_gas(archive: Unpacked, home: Path) -> None:
+    """Judge a question for a quote: with a node that is away the answer is that nothing is known now."""
+    asked = {"headers": {}, "body": None}
+    status, body = archive.answer(home, asked, method="GET", path="/quote?chain=1&action=agree_send")
+    assert status == 503, body
+    assert json.loads(body)["title"], body
+    status, body = archive.answer(home, asked, method="GET", path="/openapi.json")
+    assert (status, json.loads(body)["openapi"][:2]) == (200, "3."), body
+
+
 JUDGES: dict[str, Callable[[Unpacked, Path], None]] = {
     "handle_chain_event": handles_a_pushed_message,
     "project_events": projects_a_created_event,
+    "quote_gas": quotes_gas,
     "reconcile": reconciles_when_the_clock_says,
 }

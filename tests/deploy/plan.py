@@ -22,9 +22,15 @@ class Plan:
         self.shown = shown
         self._resources = shown["planned_values"]["root_module"]["resources"]
 
+    def every(self, kind: str) -> list[dict[str, Any]]:
+        """Return the values of every resource of a type."""
+        return [each["values"] for each in self._resources if each["type"] == kind]
+
     def all(self, kind: str) -> dict[Any, dict[str, Any]]:
         """Return the values of every resource of a type, by its key (None where there is no for_each)."""
-        return {each.get("index"): each["values"] for each in self._resources if each["type"] == kind}
+        found = {each.get("index"): each["values"] for each in self._resources if each["type"] == kind}
+        assert len(found) == len(self.every(kind)), f"two of {kind} have one key: ask for them by name"
+        return found
 
     def named(self, kind: str, name: str) -> dict[Any, dict[str, Any]]:
         """Return those of a type that are declared under one name."""

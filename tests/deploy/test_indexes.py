@@ -10,11 +10,14 @@ import pytest
 from shared.adapters.firestore_watch import STORED_AT, Reader
 from shared.app.custodian_levels import differing_levels
 from shared.app.deadletters import DeadLetters
-from shared.app.event_log import MAPPINGS, EventLog
+from shared.app.event_log import EventLog
+from shared.app.fee_records import FEE_HISTORY, GAS_SAMPLES, TIP_SAMPLES
 from shared.app.listener_health import ListenerHealth, ListenerObjectives
 from shared.app.observe import Observe
-from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_settings import ReconcileSettings
+from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash
+from shared.domain.transfers import MAPPINGS, STATES
 from tests.deploy.offline.wheel_schema import ROOT
 from tests.support.counted_documents import CountedDocuments, Shape
 from tests.support.listener import Scene, registry
@@ -33,10 +36,11 @@ _ONLY_THE_LAPTOP = ("shared/local", "shared/adapters/sqlite", "shared/adapters/l
 def documents(tmp_path_factory: pytest.TempPathFactory) -> CountedDocuments:
     """Let everything that asks a store ask it: listener, handler, projection, reconciler, operators."""
     seen = CountedDocuments()
-    for limit in (20_000, 0):
-        for made in (_world(tmp_path_factory.mktemp("world"), limit), _scene()):
-            seen.shapes |= made.shapes
-            seen.sites |= made.sites
+    worlds = [_world(tmp_path_factory.mktemp("world"), limit) for limit in (20_000, 0)]
+    for made in (*worlds, _reorged(), _proved_later()):
+        seen.shapes |= made.shapes
+        seen.sites |= made.sites
+        seen.billed += made.billed
     return seen
 
 
@@ -73,10 +77,30 @@ def _world(home: Path, every_run_limit: int) -> CountedDocuments:
     return documents
 
 
-def _scene() -> CountedDocuments:
-    scene = Scene(window=4)
+def _listening(**settings: int) -> tuple[Scene, CountedDocuments]:
+    scene = Scene(**settings)
     scene.store = documents = CountedDocuments()
     scene.follow = scene.listener()
+    return scene, documents
+
+
+def _proved_later() -> CountedDocuments:
+    scene, documents = _listening(window=16, max_range=30)
+    scene.chain.provable = False
+    scene.grow(60)
+    for _ in range(10):
+        scene.settle()
+        scene.clock.advance(20)
+    scene.chain.provable = True
+    scene.grow(1)
+    for _ in range(10):
+        scene.clock.advance(20)
+        scene.settle()
+    return documents
+
+
+def _reorged() -> CountedDocuments:
+    scene, documents = _listening(window=4)
     scene.grow(20)
     scene.settle()
     scene.chain.reorg(2)
@@ -160,6 +184,15 @@ def test_no_field_that_is_asked_for_alone_is_exempt(documents: CountedDocuments,
         ]
         direction = "DESCENDING" if shape.descending else "ASCENDING"
         assert not found or direction in found[0], shape
+
+
+def test_every_collection_is_known_to_terraform(documents: CountedDocuments, plan: Plan) -> None:
+    """Plumbline's own have no indexes but those that are named; the rest is the application's, too."""
+    own = {
+        field["collection"] for field in plan.all("google_firestore_field").values() if field["field"] == "*"
+    }
+    touched = {collection for _, collection in documents.billed} | {FEE_HISTORY, TIP_SAMPLES, GAS_SAMPLES}
+    assert touched - own == {EVENTS, STATES, MAPPINGS, "custodians"}
 
 
 def test_what_grows_is_not_indexed(plan: Plan) -> None:

@@ -20,7 +20,7 @@ def test_our_own_database_can_be_brought_back(plans: dict[str, Plan]) -> None:
     assert (database["type"], database["location_id"]) == ("FIRESTORE_NATIVE", "us-central1")
     kept = {
         bool(schedule["weekly_recurrence"]): int(schedule["retention"].rstrip("s")) // 86_400
-        for schedule in plans["sepolia"].all("google_firestore_backup_schedule").values()
+        for schedule in plans["sepolia"].every("google_firestore_backup_schedule")
     }
     assert kept == {False: 7, True: 98}
 

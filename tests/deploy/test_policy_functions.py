@@ -47,7 +47,7 @@ def test_each_has_an_account_of_its_own(plan: Plan) -> None:
 
 
 def test_nobody_comes_in_from_the_internet_unless_a_variable_says_so(plan: Plan) -> None:
-    """Functions take internal requests alone, and worker pools have no address."""
+    """Functions take internal requests alone, and worker pools have no address (variables.tftest.hcl)."""
     assert {function["service_config"][0]["ingress_settings"] for function in plan.functions.values()} == {
         "ALLOW_INTERNAL_ONLY"
     }
