@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from shared.app.notes import keep_note, read_note
 from shared.app.repair import Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
+from shared.ports import DELETE_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ LAST_GOOD: Final = "last_good"
 REPORTS: Final = "reconciliation_reports"
 DETAILS: Final = 200
 """Entries kept of each list, so that the report stays far below a document's 1 MiB; counts are whole."""
+KEPT: Final = timedelta(days=400)
+"""How long a report is kept where the store deletes by itself: a year, and what an audit takes after it."""
 _DONE: Final = "done"
 
 
@@ -197,6 +201,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     return {
         "reportId": f"{now.strftime('%Y%m%dT%H%M%SZ')}-{uuid4().hex[:8]}",
         "startedAt": now.isoformat(),
+        DELETE_AFTER: (now + KEPT).isoformat().replace("+00:00", "Z"),
         "complete": False,
         "dryRun": dry_run,
         "durationS": 0.0,
