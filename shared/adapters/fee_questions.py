@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.ethereum_shapes import read_bytes, read_header, read_hex, read_object
@@ -174,7 +173,7 @@ def _gas(
     found = {question: _gas_answer(answer) for question, answer in told.items()}
     on_l1 = [question for question in questions if question.l1]
     for question, answer in zip(on_l1, answers[len(questions) :], strict=True):
-        found[question] = replace(found[question], l1_gas=_first_word(answer))
+        found[question] = found[question]._replace(l1_gas=_first_word(answer))
     return found
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -39,8 +38,7 @@ _FARTHEST: Final = 50
 """Blocks beyond which no forecast is looked for: judging it would need more history than there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A quote as it is sent: ``body`` is JSON, ``tag`` names it, ``fresh_s`` is how long it surely holds."""
 
     body: bytes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from shared.domain.actions import ACTIONS
@@ -27,8 +26,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
 _MOST_DIGITS: Final = 18
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteRequest:
+class QuoteRequest(NamedTuple):
     """A question that can be answered; ``transfer``: an id, or a hash in lower case.
 
     ``sender`` and ``data``: who will send, and the very calldata, where the caller says so.
