@@ -110,7 +110,7 @@ def _transfer(text: str | None) -> str | None:
         return None
     if is_hash(text.lower()):
         return text.lower()
-    if not can_be_key(text):
+    if not can_be_key(text) or any("\ud800" <= char <= "\udfff" for char in text):
         raise InvalidInput("field transfer is neither a transfer id nor a hash")
     return text
 
