@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -187,6 +186,8 @@ class EthereumChain:
         if len(headers) == 1:
             yield self._read_block(headers[0], addresses)
             return
+        from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415
+
         with ThreadPoolExecutor(_BLOCKS_AHEAD, thread_name_prefix="blocks") as threads:
             waiting = deque[Future[Reading]]()
             try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from shared.domain.actions import ACTIONS
+from shared.domain.fee_quote import CONFIDENCE, MOST_BLOCKS, WITHIN_BLOCKS
 from shared.domain.hashing import is_hash
 from shared.domain.keys import can_be_key
 from shared.errors import InvalidInput
@@ -15,11 +15,6 @@ from shared.errors import InvalidInput
 if TYPE_CHECKING:
     from shared.domain.contract import ContractSpec, Registry
 
-MOST_BLOCKS: Final = 1000
-"""Longest deadline: some three hours of Ethereum, by which its base fee could be 10^51 times as high."""
-WITHIN_BLOCKS: Final = 5
-CONFIDENCE: Final = 0.98
-"""Chance of inclusion wanted unless the caller says another: the one that the tip rules were judged by."""
 FIELDS: Final = ("chain", "contract", "action", "transfer", "within_blocks", "confidence", "from", "data")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-f]{2}){4,}")
@@ -27,8 +22,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
 _MOST_DIGITS: Final = 18
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteRequest:
+class QuoteRequest(NamedTuple):
     """A question that can be answered; ``transfer``: an id, or a hash in lower case.
 
     ``sender`` and ``data``: who will send, and the very calldata, where the caller says so.
@@ -112,7 +106,7 @@ def _transfer(text: str | None) -> str | None:
         return None
     if is_hash(text.lower()):
         return text.lower()
-    if not can_be_key(text):
+    if not can_be_key(text) or any("\ud800" <= char <= "\udfff" for char in text):
         raise InvalidInput("field transfer is neither a transfer id nor a hash")
     return text
 

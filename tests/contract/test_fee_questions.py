@@ -151,7 +151,8 @@ def test_a_history_may_be_one_block_off(history: Any) -> None:
     "block",
     [
         None, BLOCK | {"gasUsed": None}, BLOCK | {"gasLimit": "0x0", "gasUsed": "0x0"},
-        BLOCK | {"gasUsed": "0x1c9c381"}, BLOCK | {"baseFeePerGas": 1}, BLOCK | {"extraData": "zz"},
+        BLOCK | {"gasUsed": "0x1c9c381"}, BLOCK | {"number": hex(2**60)}, BLOCK | {"timestamp": hex(2**40)},
+        BLOCK | {"gasLimit": hex(2**64)}, BLOCK | {"baseFeePerGas": 1}, BLOCK | {"extraData": "zz"},
         Refused(-32000, "no head"),
     ],
 )  # fmt: skip
@@ -180,7 +181,7 @@ def test_reverts_and_refusals_of_an_estimate_are_told_apart() -> None:
     assert "no estimates here" in (reading.gas[question].refused or "")
 
 
-@pytest.mark.parametrize("gas", [None, "0x0", "0x5207", 70_000, "70000"])
+@pytest.mark.parametrize("gas", [None, "0x0", "0x5207", 70_000, "70000", hex(2**63)])
 def test_an_estimate_that_cannot_be(gas: Any) -> None:
     """Less than any transaction pays, or no quantity, is no estimate."""
     with pytest.raises(ChainUnavailable):
