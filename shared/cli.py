@@ -15,11 +15,14 @@ from shared.app.check_contracts import check_contracts
 from shared.app.reconcile_report import unrepaired
 from shared.bootstrap import Plumbline
 from shared.config import Settings
+from shared.domain.schedules import SCHEDULES
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
-from shared.local import show
+from shared.local import show, show_deploy
 from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
+from shared.local.bundle import write_bundle
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
+from shared.local.quote_show import show_quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +91,9 @@ def local(
     start_block: Annotated[int | None, typer.Option(min=0, help="First block to read.")] = None,
     store: Annotated[str | None, typer.Option(help="sqlite:///FILE or firestore://PROJECT/DB")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the functions; 0: a free one.")] = 0,
-    reconcile_every: Annotated[float, typer.Option(min=0, help="Seconds between two runs; 0: never.")] = 300,
+    reconcile_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two runs; 0: never.")
+    ] = SCHEDULES["reconcile"].every_s,
     block_time: Annotated[float | None, typer.Option(help="Block time of the own anvil, seconds.")] = None,
     home: Home = HOME,
 ) -> None:
@@ -200,6 +205,33 @@ def check(context: typer.Context, *, json: Json = False) -> None:
 
 
 @app.command()
+def quote(
+    context: typer.Context,
+    action: Annotated[str, typer.Argument(help="What is to be done, such as agree_send.")],
+    transfer: Annotated[str | None, typer.Option(help="Id or hash: estimates the gas of the call.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Chain id, where several are configured.")] = None,
+    contract: Annotated[str | None, typer.Option(help="Address, where a chain has several.")] = None,
+    within: Annotated[str | None, typer.Option(help="Deadline in blocks.")] = None,
+    confidence: Annotated[str | None, typer.Option(help="Chance of inclusion wanted by then.")] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Who will send.")] = None,
+    data: Annotated[str | None, typer.Option(help="The very calldata, as 0x hex.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say what to pay, how much gas to allow, and how sure that is; exit 1 if the call would revert."""
+    given = {
+        "action": action, "transfer": transfer, "chain": chain, "contract": contract, "within_blocks": within,
+        "confidence": confidence, "from": sender, "data": data,
+    }  # fmt: skip
+    found = _parts(context).quote_gas.quote({name: text for name, text in given.items() if text is not None})
+    if json:
+        typer.echo(dumps(found))
+    else:
+        show_quote(found)
+    raise typer.Exit(1 if found["revert"] is not None else 0)
+
+
+@app.command()
 def backtest(
     file: Annotated[Path, typer.Argument(help="CSV of headers, or of transactions that waited.")],
     strategy: Annotated[
@@ -218,6 +250,17 @@ def backtest(
         typer.echo(dumps(report.document()))
     else:
         show_backtest(report)
+
+
+@app.command()
+def bundle(
+    registry: Annotated[Path, typer.Argument(help="Registry file or directory that the functions follow.")],
+    out: Annotated[Path, typer.Option(help="Where the archives go.")] = Path("build/bundle"),
+    *,
+    json: Json = False,
+) -> None:
+    """Make what Terraform deploys: an archive per function, and the manifest."""
+    show_deploy.bundle(write_bundle(registry, out), out, as_json=json)
 
 
 _EXITS: Final[dict[type[PlumblineError], int]] = {ConfigError: 2, InvalidInput: 2, NotFound: 1}

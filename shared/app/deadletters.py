@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from shared.domain.metrics import DEAD_LETTERS
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS
 from shared.errors import NotFound, PlumblineError
-from shared.ports import Message
+from shared.ports import Alert, Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
+    from shared.app.alerts import Alerts
     from shared.app.project_events import ProjectEvents
-    from shared.ports import Bus, Delivery
+    from shared.ports import Bus, Delivery, Metrics
 
 RAW: Final = "raw"
 """The one field of a payload that stands for a message which is no JSON object: its text."""
@@ -51,6 +53,23 @@ def dead_letter(
         DEAD_LETTER_SOURCE: source,
     }
     return bus.publish(topic, [Message(orjson.dumps(payload), attributes)])[0]
+
+
+class Burial:
+    """Makes dead letters, each counted and alerted on by its cause."""
+
+    def __init__(self, bus: Bus, alerts: Alerts, metrics: Metrics) -> None:
+        self._bus = bus
+        self._alerts = alerts
+        self._metrics = metrics
+
+    def bury(self, payload: dict[str, Any], cause: PlumblineError, *, source: str = CHAIN_LOGS) -> None:
+        """Bury what can never be handled (see ``dead_letter``); StoreUnavailable where the bus is away."""
+        letter = dead_letter(self._bus, payload, cause, source=source)
+        self._metrics.count(DEAD_LETTERS, source=source, cause=cause.code)
+        detail = {"source": source, "cause": cause.code, "last": letter, "error": str(cause)[:_DETAIL_BYTES]}
+        key = f"dead_letters:{source}:{cause.code}"
+        self._alerts.open(Alert(key, "error", "Messages that cannot be handled", detail, passing=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.due_page import Page
-from shared.app.event_log import MAPPINGS, is_misfit, mapped_id
 from shared.app.notes import CURSORS, keep_note, read_note
 from shared.app.reconcile_page import Candidate
 from shared.app.scrutiny import ARRIVED, Turns
@@ -14,6 +13,7 @@ from shared.domain.events import EVENTS
 from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
+from shared.domain.transfers import MAPPINGS, is_misfit, mapped_id
 from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from shared.app.due_page import After
     from shared.app.event_log import EventLog
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.domain.state import State

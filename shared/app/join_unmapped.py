@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.app.event_log import MAPPINGS
 from shared.app.notes import keep_note, read_notes
 from shared.app.project_events import readable
 from shared.domain.comparison import supporting_ids
-from shared.domain.events import (
-    CORRECTION,
-    EVENTS,
-    SUPERSEDED,
-    correction_id,
-    is_external,
-    is_ours,
-    joined_event,
-    original_event,
-)
+from shared.domain.events import CORRECTION, EVENTS, SUPERSEDED, correction_id, is_external, is_ours
 from shared.domain.hashing import transfer_hash
 from shared.domain.keys import can_be_key
-from shared.domain.state import STATES, fold, is_intact, is_superseded
+from shared.domain.state import fold, is_intact, is_superseded
+from shared.domain.system_events import joined_event, original_event
+from shared.domain.transfers import MAPPINGS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

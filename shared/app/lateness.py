@@ -10,7 +10,7 @@ from shared.app.notes import CURSORS, keep_note, read_note
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.domain.blocks import Header
     from shared.ports import Documents
 

@@ -73,6 +73,7 @@ class ReadAgain:
         self._due: dict[Segment, float] = {}
         self._tries: dict[Segment, int] = {}
         self._provable = False
+        self._found = False
         self._proving: int | None = None
         self._prove_from = 0.0
         self._check: _Check | None = None
@@ -105,7 +106,9 @@ class ReadAgain:
             self._advance(self._check, head)
             self._failures = 0
             now = self._clock.monotonic_s()
-            self._not_before = now + _REST * (now - started)
+            # Where something was lacking more may be, and nobody should wait for it.
+            rest_s = 0.0 if self._found else _REST * (now - started)
+            self._not_before = max(self._not_before, now + rest_s)
         return cursor
 
     def _tip(self, cursor: Cursor) -> Cursor:
@@ -214,6 +217,7 @@ class ReadAgain:
     def _conclude(self, check: _Check, again: Segment) -> None:
         whole = check.certificate.segment
         agrees = again.agrees_with(whole)
+        self._found = not agrees
         if not agrees and not check.publishing:
             self._differs(whole)
             self._check = replace(check, so_far=None, publishing=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from shared.app.event_log import EventLog
     from shared.app.lateness import Lateness
     from shared.app.project_events import ProjectEvents
-    from shared.app.reconcile import ReconcileSettings
     from shared.app.reconcile_report import Report
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.app.scrutiny import Scrutiny
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.domain.state import State
     from shared.ports import Chain, Documents
 
+_LOG: Final = logging.getLogger(__name__)
 _AGAIN: Final = 1_000
 _ROUNDS: Final = 3
 """A repair may uncover another (a hand-edited state hid a missing event); beyond this it is a fault."""
@@ -141,19 +143,32 @@ class ReconcileContract:
         findings = [finding for finding in result.findings if not self._is_anothers(finding)]
         findings = self._claimed(findings, scrutiny)
         done = self._told(findings)
+        unminted = result.unminted
         for _ in range(0 if self._report.dry_run else _ROUNDS):
             due = [f for f in findings if done[f.candidate.rollover_id].cause != LATE]
             if not due:
                 break
             for rollover_id, repaired in self._repair.repair(due).items():
                 done[rollover_id] = repaired.after(done[rollover_id])
-            findings = self._check.check(
-                self._reread([f.candidate for f in due]), above=scrutiny.above
-            ).findings
+            result = self._check.check(self._reread([f.candidate for f in due]), above=scrutiny.above)
+            findings = result.findings
+            checked = {f.candidate.rollover_id for f in due}
+            unminted = [*result.unminted, *(c for c in unminted if c.rollover_id not in checked)]
         crooked = {f.candidate.rollover_id for f in findings}
         crooked |= self._look_for_logs(candidates, scrutiny, done)
+        for candidate in unminted:
+            if candidate.rollover_id not in done or done[candidate.rollover_id].cause != LATE:
+                self._report.note("unminted", candidate.rollover_id)
         for rollover_id, repaired in done.items():
-            self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
+            mended = rollover_id not in crooked
+            self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=mended)
+            fields = {
+                "rolloverId": rollover_id, "chainId": self._spec.chain_id, "contract": self._spec.address,
+                "blockNumber": self._pin.number, "cause": repaired.cause, "repaired": mended,
+                "created": repaired.created,
+            }  # fmt: skip
+            level = logging.INFO if repaired.cause == LATE else logging.WARNING
+            _LOG.log(level, "hung crooked: %s", repaired.explanation, extra={"fields": fields})
         for place, error in self._history.undecodable().items():
             self._report.error(f"{self._spec.key} {place}", error)
 

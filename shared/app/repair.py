@@ -117,7 +117,7 @@ class Repair:
             self._append_missing(finding, stream, logs, headers, done)
         if finding.comparison.ahead or finding.comparison.gone:
             self._take_back(finding, stream, done)
-        done.projected = self._projection.rebuild(rollover_id)
+        done.projected = self._projection.rebuild(rollover_id, created=done.created)
         if done.cause == MISSING and done.projected and not done.created:
             done.cause, done.explanation = UNPROJECTED, EXPLANATIONS[UNPROJECTED]
         return done

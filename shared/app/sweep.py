@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.app.event_log import MAPPINGS, mapped_id
 from shared.app.notes import CURSORS, keep_note, read_note
 from shared.app.project_events import unreadable
 from shared.domain.comparison import supporting_ids
 from shared.domain.events import EVENTS, as_stored
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES, holds, is_intact, knows
+from shared.domain.transfers import MAPPINGS, mapped_id
 from shared.ports import Query
 
 if TYPE_CHECKING:

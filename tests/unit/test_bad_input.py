@@ -62,7 +62,7 @@ def handle(world: World, message: bytes) -> None:
         ({"topics": None}, "topics"),
         ({"address": "0x" + "99" * 20}, "no contract 0x9999"),
         ({"address": None}, "address"),
-        ({"logIndex": "0xffffffe2"}, "logIndex is out of range: 4294967266"),
+        ({"logIndex": "0x20000000000000"}, "logIndex is out of range: 9007199254740992"),
         ({"blockNumber": "0xffffffffffffffff"}, "blockNumber"),
         ({"blockNumber": -1}, "blockNumber"),
         ({"blockHash": "0x12"}, "blockHash"),

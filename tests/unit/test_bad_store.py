@@ -36,6 +36,14 @@ def test_an_address_without_code_is_an_error_even_without_transfers(world: World
     assert "no code at the address" in report["errors"][0]["error"]
 
 
+def test_a_contract_younger_than_the_pinned_block_is_no_error(world: World) -> None:
+    """Where the code came after the pinned block there is nothing to check yet."""
+    world.chain._code = {address: len(world.chain.blocks) for address in world.chain._code}
+    world.chain.mine_empty(3)
+    report = world.run(block=str(len(world.chain.blocks) - 4))
+    assert (report["errorCount"], report["checked"]) == (0, 0)
+
+
 @pytest.mark.parametrize("strange", ["0xzz", "0x12", "0x" + "zz" * 32, "0X" + "ab" * 32])
 def test_a_transfer_id_that_looks_like_a_hash_stops_nobody(world: World, strange: str) -> None:
     """An id of the application may begin with 0x; all other transfers are reconciled all the same."""

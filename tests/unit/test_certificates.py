@@ -202,6 +202,28 @@ def test_what_was_witnessed_is_proved_once_it_can_be() -> None:
     assert all(_true(scene, segment) for segment in _certificates(scene))
 
 
+def test_nobody_rests_while_something_is_found_lacking() -> None:
+    """A node that answers slowly is spared between second readings, but not where they find logs."""
+    scene = Scene(window=16, max_range=5)
+    scene.grow(100)
+    for block in scene.chain.blocks[3:84:5]:
+        scene.chain.lose_log(block.logs[0])
+    scene.settle()
+    scene.chain.find_logs_again()
+    begun = scene.clock.monotonic_s()
+
+    def takes_a_second() -> None:
+        scene.clock.advance(1)
+        scene.chain.before_request(1, takes_a_second)
+
+    takes_a_second()
+    while len(set(scene.logs())) < 100:
+        scene.settle()
+        scene.clock.advance(scene.settings.poll_s)
+    # Half of it is polling; with a rest after each reading it takes 730 s.
+    assert scene.clock.monotonic_s() - begun < 450
+
+
 def test_what_cannot_be_proved_after_all_stays_witnessed() -> None:
     """Trying in vain changes no certificate, and does not lengthen the list of its witnesses."""
     scene = Scene(window=16, max_range=30)

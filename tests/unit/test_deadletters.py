@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from shared.adapters.topology import MAX_ATTRIBUTE_VALUE_BYTES, TOPOLOGY
 from shared.app.deadletters import EVENTS_SOURCE, DeadLetters, dead_letter
 from shared.app.log_batch import LOGS, LogBatch
-from shared.app.project_events import ProjectEvents
 from shared.domain.events import EVENTS
 from shared.domain.state import STATES
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, HANDLE_CHAIN_EVENT
@@ -21,6 +20,7 @@ from shared.ports import Message
 from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
+from tests.support.projection import projection_on
 from tests.support.triggers import started_event
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def test_replaying_an_event_projects_it_from_the_store() -> None:
     documents, bus = MemoryDocuments(), MemoryBus()
     documents.create(EVENTS, "started-t", started_event("t"))
     dead_letter(bus, {"eventId": "started-t"}, CorruptEvent("x"), source=EVENTS_SOURCE)
-    letters = DeadLetters(bus, projection=ProjectEvents(documents))
+    letters = DeadLetters(bus, projection=projection_on(documents))
     assert len(letters.replay().replayed) == 1
     assert (documents.get(STATES, "t") or {})["status"] == "started"
     assert letters.list(10) == []
@@ -209,7 +209,7 @@ def test_an_event_that_still_cannot_count_is_a_letter_again(payload: dict[str, s
     documents.create(EVENTS, "edited", edited)
     dead_letter(bus, payload, CorruptEvent("x"), source=EVENTS_SOURCE)
     dead_letter(bus, BATCH.as_dict(), UndecodableLog("x"))
-    letters = DeadLetters(bus, projection=ProjectEvents(documents))
+    letters = DeadLetters(bus, projection=projection_on(documents))
     assert len(letters.replay().replayed) == 2
     (letter,) = letters.list(10)
     assert (letter.cause, letter.payload) == (cause, payload)
@@ -228,7 +228,7 @@ def test_a_replay_while_the_store_is_away_keeps_the_letter() -> None:
 
     bus = MemoryBus()
     dead_letter(bus, {"eventId": "e"}, CorruptEvent("x"), source=EVENTS_SOURCE)
-    letters = DeadLetters(bus, projection=ProjectEvents(Away()))
+    letters = DeadLetters(bus, projection=projection_on(Away()))
     with pytest.raises(StoreUnavailable):
         letters.replay()
     (letter,) = letters.list(10)

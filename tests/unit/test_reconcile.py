@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.app.log_batch import LOGS, LogBatch
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS, SUPERSEDED
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import PROOF_LIMIT, STATES

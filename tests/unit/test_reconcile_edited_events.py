@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import CORRECTION, EVENTS
 from tests.support.world import LEVEL_3, World
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.app.event_log import MAPPINGS
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS, REINSTATED
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import is_superseded

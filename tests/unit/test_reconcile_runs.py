@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.app.lease import Lease
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.comparison import MISSING
 from shared.domain.events import EVENTS
 from shared.errors import Conflict, InvalidInput, NotFound
