@@ -29,7 +29,8 @@ def _quote(request: Request) -> Answer:
     with _WIRING:
         quotes = plumbline().quote_gas
     query = request.query_string.decode("ascii", "replace")
-    return quote_answer(quotes.answer(query), request.headers.get("If-None-Match"))
+    quote = quotes.answer(query)
+    return quote_answer(quote.body, quote.tag, quote.fresh_s, request.headers.get("If-None-Match"))
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request

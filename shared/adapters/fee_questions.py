@@ -24,7 +24,9 @@ _LEAST_GAS: Final = 21_000
 """What every transaction pays before its first instruction (Yellow Paper, G_transaction)."""
 _MOST_GAS: Final = 1 << 63
 """Nor could a block's limit be higher: clients keep it in 64 bits."""
-_POOR: Final = re.compile(r"insufficient|allowance", re.IGNORECASE)
+_POOR: Final = r"(?i)insufficient|allowance"
+_REVERTED: Final = 3
+"""Code of geth and others for a revert."""
 _RICH: Final = hex(1 << 96)
 _MOST_NUMBER: Final = 1 << 53
 _MOST_TIME: Final = 253_402_300_800
@@ -170,8 +172,7 @@ def _gas(
     endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any]
 ) -> dict[GasQuestion, GasAnswer]:
     told = dict(zip(questions, answers, strict=False))
-    poor = [q for q, answer in told.items() if isinstance(answer, CallRefused) and _POOR.search(answer.said)]
-    poor = [question for question in poor if question.sender is not None]
+    poor = [question for question, answer in told.items() if question.sender and _minds_balance(answer)]
     if poor:
         # What the sender owns is no part of the question: asked again as if it owned enough.
         rich = [{question.sender: {"balance": _RICH}} for question in poor]
@@ -180,7 +181,7 @@ def _gas(
         told |= {
             question: answer
             for question, answer in zip(poor, again, strict=True)
-            if not isinstance(answer, CallRefused) or revert_data(answer) is not None
+            if not _minds_balance(answer)
         }
     found = {question: _gas_answer(answer) for question, answer in told.items()}
     on_l1 = [question for question in questions if question.l1]
@@ -189,9 +190,16 @@ def _gas(
     return found
 
 
+def _minds_balance(answer: Any) -> bool:
+    """Say whether it is the sender's means that the node refuses for, and not the contract."""
+    if not isinstance(answer, CallRefused) or answer.number == _REVERTED or revert_data(answer):
+        return False
+    return re.search(_POOR, answer.said) is not None
+
+
 def _gas_answer(answer: Any) -> GasAnswer:
     if isinstance(answer, CallRefused):
-        reverted = revert_data(answer)
+        reverted = None if _minds_balance(answer) else revert_data(answer)
         return GasAnswer(revert=reverted) if reverted is not None else GasAnswer(refused=str(answer))
     gas = read_hex(answer, "gas")
     if not _LEAST_GAS <= gas < _MOST_GAS:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from shared.domain.contract import ContractSpec, Registry
 
 FIELDS: Final = ("chain", "contract", "action", "transfer", "within_blocks", "confidence", "from", "data")
-_ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
-_DATA: Final = re.compile(r"0x(?:[0-9a-f]{2}){4,}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
+_ADDRESS: Final = r"0x[0-9a-f]{40}"
+_DATA: Final = r"0x(?:[0-9a-f]{2}){4,}"
+_DECIMAL: Final = r"[0-9]{1,3}(?:\.[0-9]{1,12})?"
 _MOST_DIGITS: Final = 18
 
 
@@ -60,7 +60,7 @@ def read_request(given: dict[str, str], registry: Registry) -> QuoteRequest:
     if action not in ACTIONS:
         raise InvalidInput(f"field action must be one of {', '.join(ACTIONS)}")
     data = given.get("data")
-    if data is not None and not _DATA.fullmatch(data.lower()):
+    if data is not None and not re.fullmatch(_DATA, data.lower()):
         raise InvalidInput("field data must be the calldata: 0x, a selector, and whole bytes in hex")
     return QuoteRequest(
         spec=spec,
@@ -123,7 +123,7 @@ def _within(text: str | None) -> int:
 def _confidence(text: str | None) -> float:
     if text is None:
         return CONFIDENCE
-    if not _DECIMAL.fullmatch(text) or not 0 < float(text) < 1:
+    if not re.fullmatch(_DECIMAL, text) or not 0 < float(text) < 1:
         raise InvalidInput("field confidence must be a number between 0 and 1, such as 0.95")
     return float(text)
 
@@ -132,7 +132,7 @@ def _address(given: dict[str, str], field: str) -> str | None:
     text = given.get(field)
     if text is None:
         return None
-    if not _ADDRESS.fullmatch(text.lower()):
+    if not re.fullmatch(_ADDRESS, text.lower()):
         raise InvalidInput(f"field {field} is no address (0x and 40 hex digits)")
     return text.lower()
 

@@ -112,6 +112,18 @@ def weighted_average(base_fees: Sequence[int]) -> float:
     return sum(at * fee for at, fee in enumerate(last, 1)) / (len(last) * (len(last) + 1) / 2)
 
 
+def _averages(base_fees: Sequence[int]) -> list[float]:
+    """Return the weighted average at each block, each from the one before it, in whole wei."""
+    weight = AVERAGED * (AVERAGED + 1) / 2
+    total = weighted = 0
+    averages = []
+    for at, fee in enumerate(base_fees):
+        weighted += AVERAGED * fee - total
+        total += fee - (base_fees[at - AVERAGED] if at >= AVERAGED else 0)
+        averages.append(weighted / weight)
+    return averages
+
+
 def _look_back(
     blocks: Sequence[BlockFees], known: Sequence[int], ahead: int
 ) -> tuple[list[_Past], float, float]:
@@ -121,6 +133,7 @@ def _look_back(
     recent mean (``pull``) and what came ``ahead`` blocks later, and drawn to 0 where it rests on little.
     """
     fees = [block.base_fee_wei for block in blocks]
+    averages = _averages(fees)
     recent = log(fees[0])
     pulls: list[float] = []
     past: list[_Past] = []
@@ -145,7 +158,7 @@ def _look_back(
                     plain_error=abs(known[at] - came),
                     moved_error=abs(exp(moved) - came),
                     unchanged_error=abs(fee - came),
-                    average_error=abs(weighted_average(fees[at - AVERAGED + 1 : at + 1]) - came),
+                    average_error=abs(averages[at] - came),
                 )
             )
     return past, slope, pulls[-1]

@@ -205,6 +205,28 @@ def test_a_poor_sender_is_asked_for_again_as_if_rich() -> None:
     assert "insufficient funds" in (reading.gas[question].refused or "")
 
 
+@pytest.mark.parametrize(
+    ("refused", "revert"),
+    [
+        (Refused(-32003, "Out of gas: gas required exceeds allowance: 0"), None),
+        (Refused(3, "execution reverted: insufficient allowance", "0x08c379a0"), "08c379a0"),
+        (Refused(-32000, "execution reverted: insufficient allowance", "0x08c379a0"), "08c379a0"),
+        (Refused(3, "execution reverted: insufficient allowance", "0x"), ""),
+    ],
+)
+def test_means_are_no_revert_and_a_revert_is_no_lack_of_means(refused: Refused, revert: str | None) -> None:
+    """What a contract says of allowances is a revert, asked once; what a node says of balances is none."""
+    question = GasQuestion(TO, b"\x01\x02\x03\x04", WALLET)
+    reading, seen = ask(node(eth_estimateGas=refused), question)
+    told = reading.gas[question].revert
+    assert told == (None if revert is None else bytes.fromhex(revert))
+    asked = [entry for body in seen if isinstance(body, list) for entry in body] + [
+        body for body in seen if isinstance(body, dict)
+    ]
+    estimates = [entry for entry in asked if entry["method"] == "eth_estimateGas"]
+    assert len(estimates) == (2 if revert is None else 1)
+
+
 def test_the_l1_part_of_gas_is_asked_of_node_interface() -> None:
     """On Arbitrum the part of the gas for L1 data comes with the estimate, or is unknown."""
 
