@@ -8,7 +8,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared import logging as log_lines
 from shared.adapters.request_trace import current_trace
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from shared.app.project_events import ProjectEvents
     from shared.app.reconcile import Reconcile
     from shared.domain.contract import Registry
+    from shared.errors import PlumblineError
     from shared.ports import AlertSink, Bus, Chain, Clock, Documents, Metrics
 
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
@@ -214,6 +215,12 @@ class Plumbline:
         from shared.app.deadletters import Burial
 
         return Burial(self.bus, self.alerts, self.metrics)
+
+    def bury_event(self, payload: dict[str, Any], cause: PlumblineError) -> None:
+        """Make a dead letter of an event that can never be projected."""
+        from shared.app.deadletters import EVENTS_SOURCE
+
+        self.burial.bury(payload, cause, source=EVENTS_SOURCE)
 
     @cached_property
     def reconcile(self) -> Reconcile:
