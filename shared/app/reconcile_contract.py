@@ -165,7 +165,7 @@ class ReconcileContract:
                 "blockNumber": self._pin.number, "cause": repaired.cause, "repaired": mended,
                 "created": repaired.created,
             }  # fmt: skip
-            level = logging.INFO if repaired.cause == LATE else logging.WARNING
+            level = logging.INFO if mended or repaired.cause == LATE else logging.WARNING
             _LOG.log(level, "hung crooked: %s", repaired.explanation, extra={"fields": fields})
 
     def _mend(self, stand_ins: Sequence[State]) -> None:
