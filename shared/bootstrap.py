@@ -122,7 +122,7 @@ class Plumbline:
 
         event_log = self.event_log("handle_chain_event")
         return HandleChainEvent(
-            self.registry, event_log, self.project_events, self.bus, self.alerts,
+            self.registry, event_log, self.project_events, self.bury_message, self.alerts,
             wallets=self.settings.platform_wallets,
         )  # fmt: skip
 
@@ -139,6 +139,12 @@ class Plumbline:
         from shared.app.deadletters import DeadLetters
 
         return DeadLetters(self.bus, projection=self.project_events)
+
+    def bury_message(self, payload: dict[str, Any], cause: PlumblineError) -> None:
+        """Make a dead letter of a message of logs that can never be handled."""
+        from shared.app.deadletters import dead_letter
+
+        dead_letter(self.bus, payload, cause)
 
     def bury_event(self, payload: dict[str, Any], cause: PlumblineError) -> None:
         """Make a dead letter of an event that can never be projected."""
@@ -263,8 +269,9 @@ class Plumbline:
 @cache
 def plumbline() -> Plumbline:
     """Return this process's Plumbline, wired from the environment; ConfigError names what is wrong."""
-    # What comes now is imports and clients, all of it kept: looking for garbage every 700 objects, as Python
-    # does by default, takes a tenth of the cold start.
+    # What was imported, and what comes now (imports and clients), is all kept: looking for garbage in it,
+    # every 700 objects as Python does by default, takes a tenth of the cold start.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    gc.freeze()
     log_lines.set_up()
     return Plumbline(Settings.from_env(os.environ))

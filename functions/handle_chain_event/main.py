@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import functions_framework
 
 from shared.adapters.cloud_events import pubsub_data, text_of
-from shared.app.deadletters import RAW, dead_letter
 from shared.bootstrap import plumbline
 from shared.errors import InvalidInput
 
@@ -29,7 +28,7 @@ def handle_chain_event(event: CloudEvent) -> None:
     try:
         data = pubsub_data(event)
     except InvalidInput as error:
-        dead_letter(parts.bus, {RAW: text_of(event)}, error)
+        parts.bury_message({"raw": text_of(event)}, error)
         _LOG.error("message not understood: %s", error)
         return
     handled = parts.handle_chain_event.handle(data)

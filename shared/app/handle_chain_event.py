@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.deadletters import dead_letter
 from shared.app.event_log import Appended
 from shared.app.log_batch import REMOVED, LogBatch
 from shared.domain.events import (
@@ -22,12 +21,13 @@ from shared.errors import CorruptEvent, InvalidInput, PlumblineError, Undecodabl
 from shared.ports import Alert
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
     from shared.domain.contract import Registry
-    from shared.ports import AlertSink, Bus, RawLog
+    from shared.ports import AlertSink, RawLog
 
 
 _LOG: Final = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class HandleChainEvent:
     """Decodes the logs of a message, appends their events or the verdicts on them, and projects those.
 
     A transaction that none of the platform's ``wallets`` (lower-case; none: not looked at) sent gives an
-    event of its own besides. Projecting a batch at once spares one trigger an event its work. The triggers
+    event of its own besides. ``bury`` makes a dead letter of a message that can never be handled (see
+    ``dead_letter``). Projecting a batch at once spares one trigger an event its work. The triggers
     still come, and are what it rests on: events that were there already, by a delivery that died after it
     stored them, are theirs.
     """
@@ -59,7 +60,7 @@ class HandleChainEvent:
         registry: Registry,
         event_log: EventLog,
         projection: ProjectEvents,
-        bus: Bus,
+        bury: Callable[[dict[str, Any], PlumblineError], object],
         alerts: AlertSink,
         *,
         wallets: AbstractSet[str] = frozenset(),
@@ -67,7 +68,7 @@ class HandleChainEvent:
         self._registry = registry
         self._event_log = event_log
         self._projection = projection
-        self._bus = bus
+        self._bury_payload = bury
         self._alerts = alerts
         self._wallets = wallets
 
@@ -81,7 +82,7 @@ class HandleChainEvent:
         try:
             batch = LogBatch.decode(data)
         except InvalidInput as error:
-            dead_letter(self._bus, {"raw": data.decode("utf-8", "backslashreplace")}, error)
+            self._bury_payload({"raw": data.decode("utf-8", "backslashreplace")}, error)
             handled.dead[error.code] += 1
             return handled
         appearing: list[Event] = []
@@ -146,7 +147,7 @@ class HandleChainEvent:
         if error.retryable:
             raise error
         one = replace(batch, logs=[log])
-        dead_letter(self._bus, one.as_dict(), error)
+        self._bury_payload(one.as_dict(), error)
         handled.dead[error.code] += 1
 
     def _alarm(self, identity: str) -> None:

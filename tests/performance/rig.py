@@ -6,6 +6,7 @@ import gc
 import resource
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from shared.adapters.json_rpc import JsonRpcEndpoint
 from shared.adapters.local_bus import LocalBus
 from shared.adapters.sqlite import SqliteDocuments
 from shared.adapters.system_clock import SystemClock
+from shared.app.deadletters import dead_letter
 from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
@@ -55,7 +57,9 @@ class Rig:
         self.alerts = Alerts()
         self.projection = ProjectEvents(self.documents)
         log = EventLog(self.documents, self.clock, "handle_chain_event")
-        self.handler = HandleChainEvent(self.registry, log, self.projection, self.bus, self.alerts)
+        self.handler = HandleChainEvent(
+            self.registry, log, self.projection, partial(dead_letter, self.bus), self.alerts
+        )
         self.log = log
 
     def map(self, transfer_ids: list[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from shared.app.deadletters import dead_letter
 from shared.app.event_log import EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
@@ -229,7 +231,9 @@ class Scene:
         """Let the real handler have messages."""
         event_log = EventLog(self.store, self.clock, "test")
         projection = ProjectEvents(self.store)
-        handler = HandleChainEvent(self.registry, event_log, projection, self.bus, NoAlerts())
+        handler = HandleChainEvent(
+            self.registry, event_log, projection, partial(dead_letter, self.bus), NoAlerts()
+        )
         for message in messages:
             assert not handler.handle(message.data).dead
 

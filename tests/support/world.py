@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from eth_abi.abi import encode
 
+from shared.app.deadletters import dead_letter
 from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
@@ -102,7 +104,7 @@ class World:
     def new_handler(self) -> HandleChainEvent:
         """Return a handler as a fresh instance of the function would have it."""
         return HandleChainEvent(
-            self.registry, self.log, self.projection, self.bus, self.alerts,
+            self.registry, self.log, self.projection, partial(dead_letter, self.bus), self.alerts,
             wallets=self.settings.platform_wallets,
         )  # fmt: skip
 

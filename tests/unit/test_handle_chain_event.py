@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.app.deadletters import dead_letter
 from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
@@ -43,7 +45,9 @@ class Database:
         log = EventLog(self.documents, world.clock, "handle_chain_event")
         self.projection = ProjectEvents(self.documents)
         bus = MemoryBus(clock=world.clock)
-        self.handler = HandleChainEvent(world.registry, log, self.projection, bus, self.alerts)
+        self.handler = HandleChainEvent(
+            world.registry, log, self.projection, partial(dead_letter, bus), self.alerts
+        )
         for transfer_id in transfers:
             event = {
                 "eventId": f"started-{transfer_id}",
