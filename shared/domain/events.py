@@ -63,6 +63,7 @@ EVENT_TYPES: Final = frozenset(
 
 _ADDRESS_DIGITS: Final = 42
 _HASH_DIGITS: Final = 66
+_ID_DIGITS: Final = 64
 _UNHASHED: Final = frozenset(
     ("rolloverId", "sourceCustodianId", "destinationCustodianId", "participants", "audit", "reason")
 )
@@ -360,6 +361,11 @@ def check_event(event: Mapping[str, Any]) -> None:
     stated = (event.get("audit") or {}).get("eventHash")
     if stated is not None and stated != content_hash(event):
         raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")
+
+
+def is_our_id(identity: str) -> bool:
+    """Say whether an event's id has the form of ours, a hash; any application may choose such ids, too."""
+    return len(identity) == _ID_DIGITS and not identity.strip("0123456789abcdef")
 
 
 def is_ours(event: Mapping[str, Any]) -> bool:
