@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.errors import ChainUnavailable, RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 METHOD_NOT_FOUND: Final = -32601
 TOO_MANY_REQUESTS: Final = 429
@@ -65,6 +65,17 @@ class WrongChain(ChainUnavailable):
 
 class LimitMet(RateLimited):
     """The endpoint says that a limit was met, and not whether it is one of rate or of size."""
+
+
+class PartlyLimited(RateLimited):
+    """A batch of which some entries met the rate limit; ``answers`` are what each gave, from the first.
+
+    Each is a result, a CallRefused or a RateLimited; those not asked for any more are left out.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None, answers: Sequence[Any]) -> None:
+        super().__init__(message, retry_after_s)
+        self.answers = answers
 
 
 def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -> CallRefused | RateLimited:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ def _keccak() -> Any:
     return keccak
 
 
+@lru_cache(maxsize=4096)
 def transfer_hash(transfer_id: str) -> str:
     """Return the hash under which the contract knows a transfer: keccak256 of the id's UTF-8 bytes."""
     return "0x" + keccak_256(transfer_id.encode()).hex()

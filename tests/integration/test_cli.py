@@ -15,11 +15,11 @@ from shared.adapters.sqlite import SqliteDocuments
 from shared.adapters.system_clock import SystemClock
 from shared.app.deadletters import dead_letter
 from shared.app.event_log import EventLog
-from shared.app.project_events import ProjectEvents
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
 from shared.domain.state import STATES
 from shared.errors import UndecodableLog
+from tests.support.projection import projection_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Home:
                 "sourceCustodianId": "alpha", "destinationCustodianId": "beta",
             }  # fmt: skip
             log.append(event)
-            ProjectEvents(self.documents).project([event])
+            projection_on(self.documents).project([event])
 
     def run(self, *arguments: str, **settings: str | None) -> subprocess.CompletedProcess[str]:
         """Run ``plumbline``; a setting of None is taken out of the environment."""

@@ -111,6 +111,29 @@ def test_it_quotes(local: RunningLocal) -> None:
     assert "max fee" in shown.stdout
 
 
+def test_the_figures_of_all_functions_are_told_in_one_place(local: RunningLocal) -> None:
+    """Whichever worker answers, it tells what any of them has counted, and the listener tells its own."""
+
+    def told(port: int, wanted: bytes) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/metrics")
+        body = connection.getresponse().read()
+        connection.close()
+        return wanted in body
+
+    with local.escrow() as escrow:
+        for number in range(3):
+            escrow.agree_send(f"told-{number}", parties(3, 3))
+    port = int(local.ready["port"])
+    stored = b'plumbline_events_stored_total{chain="31337"} 3.0'
+    _until(lambda: told(port, stored), "the events stored are told")
+    assert all(told(port, stored) for _ in range(20))
+    taken = b'plumbline_log_to_state_seconds_count{chain="31337",source="handle_chain_event"} 3.0'
+    _until(lambda: told(port, taken), "the time from log to state is told")
+    published = b'plumbline_logs_published_total{chain="31337"} 3.0'
+    _until(lambda: told(int(local.ready["healthPort"]), published), "the listener's figures are told")
+
+
 def test_sigterm_ends_it_with_0_and_leaves_no_process(tmp_path: Path) -> None:
     """All that it started, the chain included, is gone within 15 seconds."""
     with RunningLocal(tmp_path, NO_SCHEDULE) as local:
