@@ -27,9 +27,11 @@ _WIRING = Lock()
 
 def _quote(request: Request) -> Answer:
     with _WIRING:
-        quotes = plumbline().quote_gas
+        parts = plumbline()
+        quotes = parts.quote_gas
     query = request.query_string.decode("ascii", "replace")
-    return quote_answer(quotes.answer(query), request.headers.get("If-None-Match"))
+    with parts.invocation():
+        return quote_answer(quotes.answer(query), request.headers.get("If-None-Match"))
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request

@@ -23,6 +23,7 @@ from shared.local.escrow import calldata
 from shared.local.escrow.client import EscrowClient
 from tests.support.chain import CUSTODIANS, OTHER_CUSTODIANS, deploy_escrow, parties
 from tests.support.documents import MemoryDocuments
+from tests.support.metrics import MemoryMetrics
 from tests.support.world import registry
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class Market:
         self.chain = EthereumChain(CHAIN, [JsonRpcEndpoint(anvil.rpc_url, timeout_s=20)])
         settings = chain_fees(CHAIN, fees)
         self.quotes = QuoteGas(
-            contracts, lambda _: self.chain, lambda _: settings, self.documents, SystemClock()
+            contracts,
+            lambda _: self.chain,
+            lambda _: settings,
+            self.documents,
+            SystemClock(),
+            MemoryMetrics(),
         )
 
     def quote(self, action: str, **fields: Any) -> dict[str, Any]:
