@@ -31,11 +31,13 @@ def _quote(request: Request) -> Answer:
         quotes = parts.quote_gas
     query = request.query_string.decode("ascii", "replace")
     with parts.invocation():
-        return quote_answer(quotes.answer(query), request.headers.get("If-None-Match"))
+        quote = quotes.answer(query)
+    known = request.headers.get("If-None-Match")
+    return quote_answer(quote.body, quote.tag, quote.fresh_s, known)
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request
-    from shared.adapters.quote_openapi import openapi  # noqa: PLC0415 - few ever ask for it
+    from shared.app.quote_openapi import openapi  # noqa: PLC0415 - few ever ask for it
 
     return answer(openapi())
 

@@ -46,14 +46,9 @@ class QuoteWorld:
     def instance(self, **options: Any) -> QuoteGas:
         """Return another instance on the same chain and store, as after a cold start."""
         return QuoteGas(
-            self.registry,
-            lambda _: self.chain,
-            lambda _: self.fees,
-            self.documents,
-            self.clock,
-            self.metrics,
-            **options,
-        )
+            self.registry, lambda _: self.chain, lambda _: self.fees, self.documents, self.clock,
+            self.metrics, **options,
+        )  # fmt: skip
 
     def mine(self, blocks: int = 1, *, used: float = 0.5, tip_wei: int | None = GWEI // 10) -> None:
         """Let blocks come, each in its time."""
