@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shared.domain.tips import TipObservation
     from shared.ports import Chain, Clock, Metrics
 
+_FIRST: Final = 120
+"""Blocks that a first answer waits for: enough for the tip, and soon told; the next block asks for all."""
 _OVERLAP: Final = 20
 """Blocks asked for again with each new one: deeper reorgs matter to no statistic."""
 _MOST_QUESTIONS: Final = 50
@@ -183,7 +185,9 @@ class FeeView:
         return snapshot
 
     def _blocks_to_ask(self, previous: Snapshot | None) -> int:
-        if previous is None or not self.fees.block_s:
+        if previous is None:
+            return min(self._history, _FIRST)
+        if not self.fees.block_s:
             return self._history
         if unbroken(previous.blocks) < min(self._history, previous.head.number + 1):
             return self._history

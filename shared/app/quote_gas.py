@@ -15,7 +15,6 @@ from shared.app.fee_view import FeeView
 from shared.app.quote_request import parse_query, read_request
 from shared.app.usual_prices import usual_prices
 from shared.domain.actions import ACTIONS
-from shared.domain.fee_forecast import forecast
 from shared.domain.gas_limit import gas_limit
 from shared.domain.metrics import QUOTE_CACHE_HITS, QUOTE_TIME, QUOTES, QUOTES_REFUSED
 from shared.domain.reverts import errors_of, read_revert
@@ -36,6 +35,8 @@ _MOST_KEPT: Final = 5000
 """Answers kept in mind for a block; past it the rest is made anew each time."""
 _LONGEST_KEPT: Final = 2000
 _TAG_DIGITS: Final = 32
+_LEAST_TO_JUDGE: Final = 240
+"""Blocks below which no forecast can be judged: twelve stretches of twenty (``fee_forecast``)."""
 _FARTHEST: Final = 50
 """Blocks beyond which no forecast is looked for: judging it would need more history than there is."""
 
@@ -170,6 +171,10 @@ class QuoteGas:
         market = snapshot.market
         if market is None or not 2 <= ahead <= _FARTHEST:  # noqa: PLR2004 - the next block needs none
             return None
+        if len(market.blocks) < _LEAST_TO_JUDGE:
+            return None
+        from shared.domain.fee_forecast import forecast  # noqa: PLC0415 - a first answer never needs it
+
         key = ("forecast", ahead)
         if key not in snapshot.made:
             snapshot.made[key] = forecast(market.blocks, market.following.rules, ahead)

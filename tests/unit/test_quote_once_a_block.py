@@ -192,7 +192,7 @@ def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
 
 
 def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld) -> None:
-    """The first batch asks for all of it, later ones for what came since, and for all again after a gap."""
+    """The second batch asks for all of it, later ones for what came since, and for all again after a gap."""
     asked = []
     fees = world.chain.fees
 
@@ -206,7 +206,7 @@ def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld
         world.ask()
         world.mine(blocks)
     world.ask()
-    assert asked == [300, 20, 20, 20]
+    assert asked == [120, 300, 20, 20]
     world.mine(100)
     world.ask()
     assert asked[-1] == 108
@@ -221,7 +221,7 @@ def test_a_node_that_refuses_so_much_history_is_asked_for_less(world: QuoteWorld
     fees = world.chain.fees
 
     def limited(blocks: int, *rest: object) -> object:
-        world.chain.history_blocks = 0 if blocks > 100 else 1024
+        world.chain.history_blocks = 0 if blocks > 40 else 1024
         return fees(blocks, *rest)  # type: ignore[arg-type]
 
     world.chain.fees = limited  # type: ignore[method-assign,assignment]
