@@ -267,7 +267,7 @@ class Plumbline:
 
         settings = self.settings
         return QuoteGas(
-            self.registry, self.chain, self._chain_fees, self.documents, self.clock,
+            self.registry, self.chain, self._chain_fees, self.documents, self.clock, self.metrics,
             history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
         )  # fmt: skip
 
