@@ -384,16 +384,43 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something a person must look at; ``key`` is the same for the same trouble."""
+    """Something a person must look at; ``key`` is the same for the same trouble.
+
+    ``severity``: critical, error or warning. ``detail``: what to know of it now. ``passing``: nobody will
+    say that it is over; it is once it has not been raised for a while.
+    """
 
     key: str
     severity: str
     title: str
     detail: Mapping[str, Any]
+    passing: bool = False
+
+
+OPENED: Final = "opened"
+REPEATED: Final = "repeated"
+CLOSED: Final = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a sink tells people of an alert: that it opened, stands still, or closed.
+
+    ``raised``: how many times it was raised since ``opened_at``.
+    """
+
+    kind: str
+    alert: Alert
+    opened_at: datetime
+    raised: int
 
 
 class AlertSink(Protocol):
-    """Where alerts go."""
+    """Where alerts go; ``name`` tells sinks apart, in the alerts' state and in the figures."""
 
-    def send(self, alert: Alert) -> None:
-        """Deliver the alert; a failing sink raises, the caller counts it and goes on."""
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def send(self, notice: Notice) -> None:
+        """Deliver the notice within seconds; SinkUnavailable where it cannot be."""

@@ -16,6 +16,7 @@ _PAUSES_S: Final = (0.1, 0.3, 0.6)
 LONGEST_PAUSE_S: Final = 1.5
 """A longer pause that an endpoint asks for is for the caller, who may have something else to do."""
 _SOON_S: Final = 1.0
+_PASSING: Final = (ChainUnavailable, NoAnswer)
 _NOT_PASSING: Final = (METHOD_NOT_FOUND, -32602, 3)  # EIP-1474: parameters not taken; geth: reverted
 
 
@@ -34,8 +35,9 @@ def insist(
     a block that one of its nodes has not got, a rate limit, of which ``limited`` is told. What took long
     already, and what is a clear no, is not.
     """
-    for pause_s in _PAUSES_S:
+    for at, pause_s in enumerate(_PAUSES_S):
         started = monotonic()
+        asked_s = 0.0
         try:
             return read()
         except RateLimited as error:
@@ -43,20 +45,16 @@ def insist(
             asked_s = error.retry_after_s or 0.0
             if asked_s > LONGEST_PAUSE_S:
                 raise
-            wait_s = max(asked_s, pause_s * (0.5 + random() / 2))
-        except ChainUnavailable as error:
-            if not _passes(error) or monotonic() - started > _SOON_S:
+        except (CallRefused, NotThere) as error:
+            # It is an answer: once more, in case that it was one of several nodes'.
+            if at > 0 or (isinstance(error, CallRefused) and error.number in _NOT_PASSING):
                 raise
-            wait_s = pause_s * (0.5 + random() / 2)
-        sleep(wait_s)
+        except ChainUnavailable as error:
+            if type(error) not in _PASSING or monotonic() - started > _SOON_S:
+                raise
+        sleep(max(asked_s, pause_s * (0.5 + random() / 2)))
     try:
         return read()
     except RateLimited as error:
         limited(error)
         raise
-
-
-def _passes(error: ChainUnavailable) -> bool:
-    if isinstance(error, CallRefused):
-        return error.number not in _NOT_PASSING
-    return type(error) in (ChainUnavailable, NoAnswer, NotThere)

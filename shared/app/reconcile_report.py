@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from shared.app.notes import keep_note, read_note
 from shared.app.repair import Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
 from shared.ports import DELETE_AFTER
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 RUNS: Final = "reconciliations"
 CURRENT: Final = "current"
+LAST_GOOD: Final = "last_good"
+"""The key under which the last whole run without an error is told: ``reportId``, ``finishedAt``."""
 REPORTS: Final = "reconciliation_reports"
 DETAILS: Final = 200
 """Entries kept of each list, so that the report stays far below a document's 1 MiB; counts are whole."""
@@ -45,8 +48,9 @@ class Report:
         A dry run begins anew, and so does one ``afresh``: who asks now wants what is crooked now, also on
         the pages that the other had passed.
         """
-        unfinished = None if dry_run or afresh else documents.get(RUNS, CURRENT)
-        return cls(documents, clock, unfinished or _new(clock, dry_run=dry_run))
+        unfinished = None if dry_run or afresh else read_note(documents, RUNS, CURRENT)
+        # Over a new one: a version before this may have begun it, without all of its fields.
+        return cls(documents, clock, {**_new(clock, dry_run=dry_run), **(unfinished or {})})
 
     @classmethod
     def single(cls, documents: Documents, clock: Clock, *, dry_run: bool) -> Report:
@@ -158,7 +162,7 @@ class Report:
         """Store the run as far as it is."""
         self.document["durationS"] = round(self._spent_s + self._clock.monotonic_s() - self._begun_s, 3)
         if self._keeps_progress:
-            self._documents.put(RUNS, CURRENT, self.document)
+            keep_note(self._documents, RUNS, CURRENT, self.document)
 
     def finish(self) -> Document:
         """Store the whole report and make way for the next run; return it."""
@@ -170,6 +174,9 @@ class Report:
             self._documents.put(REPORTS, self.document["reportId"], report)
         if self._keeps_progress:
             self._documents.delete(RUNS, CURRENT)
+            if not self.document["errorCount"]:
+                good = {name: self.document[name] for name in ("reportId", "finishedAt")}
+                self._documents.put(RUNS, LAST_GOOD, good)
         return self.shown()
 
     def shown(self) -> Document:
@@ -185,7 +192,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     now = clock.now()
     lists = (
         "mismatches", "created", "superseded", "late", "joined", "unmapped", "orphans", "conflicts",
-        "levels", "misfits", "suspects", "errors", "notDeployed",
+        "levels", "misfits", "suspects", "errors", "notDeployed", "unminted",
     )  # fmt: skip
     counts = (
         "checked", "mismatchCount", "createdCount", "createdByContractState", "supersededCount",

@@ -14,8 +14,7 @@ class ReconcileSettings:
     all checked in every run. ``rotation_runs``: beyond it, and for closed ones, each is checked once in
     so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
     missing; ``late_s``: what the listener leaves unread for longer is missing all the same. ``lease_s``: how
-    long a killed run blocks the next. ``alert_mismatches``: more mismatches than
-    this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per run for a
+    long a killed run blocks the next. ``sweep_limit``: events, and transfers, looked at per run for a
     projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
     read. ``platform_wallets``: addresses, lower-case; a missed transaction of any other sender is told of
     as external (none: that is not looked at). ``reorg_window``: blocks below a pinned one that a reorg may
@@ -29,7 +28,6 @@ class ReconcileSettings:
     grace_s: float = 60.0
     late_s: float = 3_600.0
     lease_s: float = 60.0
-    alert_mismatches: int = 5
     sweep_limit: int = 5_000
     resolve_limit: int = 100
     platform_wallets: frozenset[str] = frozenset()

@@ -39,7 +39,7 @@ LABELS: Final = {
     "source": "of a dead letter the topic, or 'events'; of an event who recorded it, or 'other'",
     "outcome": "how a run ended: straight, crooked, unfinished, or the code of the error that ended it",
     "kind": "opened, repeated or closed",
-    "sink": "where alerts go: log, slack, ses",
+    "sink": "where alerts go: log, slack, ses; or 'store', where their state could not be kept",
 }
 """What each label says, and what bounds its values."""
 

@@ -19,7 +19,7 @@ def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) ->
     Its time is the target's, so it is the same whoever writes it; the reason is the writer's and stays
     outside the hash.
     """
-    data = target["data"]
+    data = target.get("data", {})
     return {
         **seal(
             {

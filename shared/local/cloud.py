@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from shared.config_operators import PROMETHEUS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
@@ -133,6 +134,7 @@ def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, 
         "PLUMBLINE_CONTRACTS": str(contracts),
         f"PLUMBLINE_RPC_{chains[0]}": rpc_url,
         "PLUMBLINE_HEALTH_PORT": str(_free_port(0)),
+        "PLUMBLINE_METRICS": os.environ.get("PLUMBLINE_METRICS", PROMETHEUS),
     }
     if ws_url:
         environ[f"PLUMBLINE_WS_{chains[0]}"] = ws_url

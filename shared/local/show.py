@@ -139,6 +139,7 @@ def report(found: Document, *, as_json: bool) -> None:
         "conflicts",
         "levels",
         "misfits",
+        "unminted",
         "errors",
         "notDeployed",
     ):

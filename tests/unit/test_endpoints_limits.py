@@ -117,6 +117,22 @@ def test_passing_failures_do_not_narrow_for_long() -> None:
     assert sum(widths) / len(widths) > 500
 
 
+def test_failures_without_a_word_narrow_in_time() -> None:
+    """A server that fails on wide ranges is asked for narrower ones, and for wider ones soon after."""
+    limit = RangeLimit(FakeClock().monotonic_s)
+    for _ in range(8):
+        limit.failed(limit.blocks or 2000)
+    assert limit.blocks == 500
+    for _ in range(16):
+        limit.served(limit.blocks or 2000)
+    assert limit.blocks is not None
+    assert limit.blocks >= 2000
+    for _ in range(100):
+        limit.failed(2)
+        limit.failed(1)
+    assert limit.blocks == 1
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 100_000), st.sampled_from(["ok", "range", "results", "odd", "none"])))
 )

@@ -18,6 +18,8 @@ from tests.support.world import LEVEL_2, LEVEL_3, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 
 def test_a_straight_world_is_left_alone(world: World) -> None:
     """Where chain and database agree, nothing is written and everything is counted."""
@@ -117,6 +119,7 @@ def test_an_edit_that_hid_a_missing_event_is_undone_in_one_run(world: World) -> 
     world.assert_straight()
 
 
+@pytest.mark.memory_only
 def test_a_stored_event_that_was_never_projected_is_projected(world: World) -> None:
     """A trigger that gave up is its own cause: the event is not appended again, only projected."""
     world.start("a")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from shared.ports import RawLog
 
+pytestmark = pytest.mark.every_store
+
 
 def _mined_again(world: World, transfer_id: str, gone: RawLog, state: int, **other: Any) -> list[RawLog]:
     """Replace the last block by one in which the step was taken, too; return its logs."""
@@ -158,6 +160,7 @@ def test_what_closed_a_transfer_is_looked_at_until_no_reorg_can_reach_it(tmp_pat
     world.assert_straight()
 
 
+@pytest.mark.memory_only
 def test_blocks_that_no_reorg_can_reach_are_not_asked_for_again(world: World) -> None:
     """What was held against the chain once costs nothing in later runs."""
     for number in range(20):

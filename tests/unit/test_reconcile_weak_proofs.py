@@ -13,6 +13,8 @@ from tests.support.world import LEVEL_3, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 
 def _claim(world: World, transfer_id: str, kind: str) -> None:
     """Let the application tell a step, with the all-zero hash of domain.md's second mishap."""
@@ -72,6 +74,7 @@ def test_a_dry_run_tells_of_the_log(world: World) -> None:
     assert len(world.events("a")) == events
 
 
+@pytest.mark.memory_only
 def test_the_schedule_leaves_to_the_listener_what_it_has_not_read(world: World) -> None:
     """A log that the live path may still bring is late, not missing."""
     _hidden(world, "a")

@@ -7,6 +7,7 @@ providers themselves), ``dank_mids`` BobTheBuidler/dank_mids, the others are nam
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -19,7 +20,7 @@ from shared.errors import ChainUnavailable, RangeRefused, RateLimited
 from tests.support.endpoints import Fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ASKED = 20_000
 
@@ -166,6 +167,33 @@ def test_what_fewer_blocks_would_not_change(code: int, message: str) -> None:
     assert range_query(fleet, ASKED) == []
     assert fleet.pool.current is fleet.all[1]
     assert fleet.pool.limits(fleet.all[0]).range.blocks is None
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        *ELSEWHERE,
+        (-32601, "the method is not available for this range"),
+        (-32600, "beyond your plan: get an API key"),
+    ],
+)
+def test_what_goes_on_to_be_refused_is_narrowed(code: int, message: str) -> None:
+    """An endpoint alone that goes on refusing in words for something else is asked for fewer blocks, too."""
+    fleet = Fleet(1)
+    taken: list[int] = []
+
+    def at_most_ten(_method: str, params: Sequence[Any]) -> list[Any]:
+        asked = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
+        if asked > 10:
+            raise _refusal(code, message)
+        taken.append(asked)
+        return []
+
+    fleet.all[0].answers = at_most_ten
+    for _ in range(100):
+        with contextlib.suppress(ChainUnavailable):
+            range_query(fleet, fleet.pool.limits(fleet.all[0]).range.blocks or ASKED)
+    assert len(taken) > 50
 
 
 @pytest.mark.parametrize(("who", "source", "code", "message", "data", "pause_s"), RATES)
