@@ -157,6 +157,9 @@ class Bus(Protocol):
     def nack(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Refuse: they come again after the subscription's back-off."""
 
+    def hold(self, subscription: str, ack_ids: Sequence[str], seconds: int) -> None:
+        """Lease for so many seconds (0 to 600) from now, in place of what the subscription says."""
+
     def release(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Hand back unread (a look, not a refusal): due again at once."""
 
