@@ -31,8 +31,9 @@ _LOG: Final = logging.getLogger(__name__)
 SERIES_A_CALL: Final = 200
 """Time series in one request, at most (https://cloud.google.com/monitoring/quotas)."""
 LEAST_APART_S: Final = 5.0
-"""Seconds between the end times of two points of a series, at least (the same page; 10 until 2021)."""
+"""Seconds between the end times of two points of a series, at least (the same page)."""
 _EVERY_S: Final = 10.0
+"""Twice that: older versions of that page say ten."""
 _LONGEST_S: Final = 300.0
 _REQUEST_S: Final = 3.0
 _TOLD_AGAIN_S: Final = 300.0

@@ -91,6 +91,11 @@ def test_a_figure_is_described_once_and_again_where_the_table_says_otherwise(sce
         process.count(ERRORS, chain="1", code="conflict")
         scene.clock.advance(10)
         process.flush(WAIT_S)
+        process.count(REORGS, chain="1")
+        process.count(ERRORS, chain="1", code="conflict")
+        scene.clock.advance(10)
+        process.flush(WAIT_S)
+    assert len(scene.server.calls) == 4
     assert sorted(scene.server.created) == [type_of(METRICS[BLOCKS_BEHIND]), type_of(METRICS[ERRORS])]
     assert scene.server.refusals == []
 
@@ -182,6 +187,16 @@ def test_a_failure_is_counted_told_once_and_made_up_for(
     assert scene.server.last(BLOCKS_BEHIND, chain="1") == 3
     assert 1 <= scene.server.last(METRICS_FAILED) <= 10
     assert scene.server.refusals == []
+
+
+def test_what_was_counted_once_before_a_failure_is_written_after_it(scene: Scene) -> None:
+    """Though nothing more is counted: a failed write leaves its figures as changed."""
+    scene.metrics.count(REORGS, chain="1")
+    scene.server.fault = grpc.StatusCode.UNAVAILABLE
+    scene.write()
+    scene.server.fault = None
+    scene.write(300)
+    assert scene.server.last(REORGS, chain="1") == 1
 
 
 def test_a_service_that_does_not_answer_holds_nobody_up(scene: Scene) -> None:

@@ -176,6 +176,17 @@ def test_executed_without_a_mint_alerts(world: World) -> None:
     assert UNMINTED in world.alerts.closed
 
 
+def test_a_run_over_a_share_of_the_transfers_closes_no_alert_on_mints(tmp_path: Path) -> None:
+    """What is stuck may be among the others, whose turn comes later."""
+    world = World(tmp_path, settings=ReconcileSettings(every_run_limit=1, rotation_runs=2))
+    for number in range(6):
+        world.start(f"t{number}")
+        world.act(f"t{number}", "agree_send")
+    report = world.reconcile.run()
+    assert any(covered["tiered"] for covered in report["coverage"].values())
+    assert UNMINTED not in world.alerts.closed
+
+
 def test_a_mint_that_nobody_saw_is_found_and_needs_no_alert(world: World) -> None:
     """The reconciliation repairs it in the same run; level 2, which never mints, is no such case."""
     world.start("a")
