@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from shared import config_operators as operators
 from shared.config_operators import AlertPlaces, MetricsPlace
-from shared.errors import ConfigError
+from shared.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "PLUMBLINE_"
 _RPC: Final = re.compile(r"PLUMBLINE_RPC_([1-9][0-9]*)")
 _WS: Final = re.compile(r"PLUMBLINE_WS_([1-9][0-9]*)")
+_FEES: Final = re.compile(r"PLUMBLINE_FEES_([1-9][0-9]*)")
 _WALLETS: Final = "PLUMBLINE_PLATFORM_WALLETS"
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 
@@ -50,7 +51,7 @@ NUMBERS: Final = {
     "max_range": Number("PLUMBLINE_MAX_RANGE", 2000, 1, "most blocks in one log query"),
     "max_logs": Number("PLUMBLINE_MAX_LOGS", 10_000, 1, "logs in a window past which the next is narrower"),
     "window": Number("PLUMBLINE_WINDOW", 128, 1, "blocks below the head that a reorg may take back"),
-    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 500, 1, "most logs in one message"),
+    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 1000, 1, "most logs in one message"),
     "listener_lease_s": Number(
         "PLUMBLINE_LISTENER_LEASE_S", 10.0, 1, "seconds a dead listener keeps another waiting"
     ),
@@ -128,6 +129,12 @@ NUMBERS: Final = {
         "PLUMBLINE_ALERT_QUIET_S", 3600.0, 60, "seconds without news after which a passing alert closes"
     ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
+    "quote_history": Number(
+        "PLUMBLINE_QUOTE_HISTORY", 300, 20, "blocks of fee history that quotes ask for at a cold start"
+    ),
+    "quote_records_s": Number(
+        "PLUMBLINE_QUOTE_RECORDS_S", 30.0, 0, "seconds for which what receipts taught is not read again"
+    ),
     "reconciled_within_s": Number(
         "PLUMBLINE_RECONCILED_WITHIN_S", 900.0, 1, "age of the last run past which status is bad"
     ),
@@ -151,6 +158,7 @@ class Settings:
     ws_urls: Mapping[int, str] = field(default_factory=dict, repr=False)
     metrics: MetricsPlace = field(default_factory=MetricsPlace)
     alerts: AlertPlaces = field(default_factory=AlertPlaces)
+    fees: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -162,15 +170,14 @@ class Settings:
             else store
         )
         numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
-        known = {number.variable for number in NUMBERS.values()}
-        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS, *operators.VARIABLES}
+        known = known_settings()
         for variable in environ:
-            numbered = _RPC.fullmatch(variable) or _WS.fullmatch(variable)
+            numbered = any(kind.fullmatch(variable) for kind in (_RPC, _WS, _FEES))
             if variable.startswith(PREFIX) and variable not in known and not numbered:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
         return cls(
             store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
-            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ),
+            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ), fees=_fees(environ),
             metrics=operators.metrics_place(environ), alerts=operators.alert_places(environ),
         )  # fmt: skip
 
@@ -186,6 +193,12 @@ class Settings:
     def whole(self, name: str) -> int:
         """Return a numeric setting that counts something."""
         return int(self.numbers[name])
+
+
+def known_settings() -> set[str]:
+    """Return the name of every setting, but for those that end in a chain's id (RPC, WS, FEES)."""
+    named = {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS, *operators.VARIABLES}
+    return named | {number.variable for number in NUMBERS.values()}
 
 
 def _required(environ: Mapping[str, str], variable: str) -> str:
@@ -261,6 +274,20 @@ def _ws_urls(environ: Mapping[str, str]) -> dict[int, str]:
                 raise ConfigError(f"{variable} is no ws or wss URL")
             urls[int(match[1])] = value.strip()
     return urls
+
+
+def _fees(environ: Mapping[str, str]) -> dict[int, str]:
+    found = {int(match[1]): text for name, text in environ.items() if (match := _FEES.fullmatch(name))}
+    if found:
+        # Only where they are set: most functions never look at a fee.
+        from shared.domain.fee_settings import chain_fees  # noqa: PLC0415
+
+        for chain_id, text in found.items():
+            try:
+                chain_fees(chain_id, text)
+            except InvalidInput as error:
+                raise ConfigError(f"PLUMBLINE_FEES_{chain_id}: {error}") from error
+    return found
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

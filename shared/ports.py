@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.domain.blocks import Header
+    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
 
 Document = dict[str, Any]
+DELETE_AFTER: Final = "deleteAfter"
+"""Field with the time, in ISO 8601 with ``Z``, after which a store may delete it (Firestore does)."""
 RawLog = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -28,7 +31,8 @@ class Query:
     matches. ``order_by``: one field, ascending (descending if ``descending``), ties by key in the same
     direction; documents without the field are left out (as Firestore does). ``None``: ascending by key.
     ``after``: with ``order_by`` the pair (value, key) of the last document seen; without it, its key
-    alone as ``(key,)``. ``fields``: top-level fields to return (``()``: keys only); ``None``: all.
+    alone as ``(key,)``; the empty key, which no document has, stands before every other. ``fields``:
+    top-level fields to return (``()``: keys only); ``None``: all.
     """
 
     where: tuple[tuple[str, Any], ...] = ()
@@ -104,10 +108,11 @@ class Documents(Protocol):
         exception out of ``work`` rolls back and propagates.
         """
 
-    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+    def watch(self, collection: str, after: str | None, limit: int, *, bodies: bool = True) -> list[Change]:
         """Return up to ``limit`` documents created after ``after`` (None: from the start), oldest first.
 
-        At least once: a position read once may be read from again, and none is skipped.
+        At least once: a position read once may be read from again, and none is skipped. Without ``bodies``
+        no document is read, and that of each change is empty.
         """
 
     def close(self) -> None:
@@ -311,6 +316,22 @@ class Chain(Protocol):
 
     def transaction(self, transaction_hash: str) -> TransactionInfo | None:
         """Return the transaction with its receipt's outcome, or None where the node does not know it."""
+
+    def fees(
+        self, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion] = ()
+    ) -> FeeReading:
+        """Ask in one batch for all that a quote needs; None for what the node does not tell.
+
+        The latest header; fee history of that many blocks with the tips at these percentiles; the node's own
+        tip and gas price; pending transactions; the gas of calls. Raises DoubtfulAnswer, too, where head and
+        history do not fit together.
+        """
+
+    def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
+        """Ask for the gas of calls at the latest block, in one batch.
+
+        A sender who could not pay for the call is taken to be able to.
+        """
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""

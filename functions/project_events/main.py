@@ -9,6 +9,7 @@ import functions_framework
 
 from shared.adapters.cloud_events import created_document, document_key
 from shared.bootstrap import plumbline
+from shared.domain.events import as_stored
 from shared.errors import CorruptEvent, InvalidInput, PlumblineError
 from shared.logging import event_fields
 
@@ -29,7 +30,7 @@ def project_events(event: CloudEvent) -> None:
     with parts.invocation():
         created = None
         try:
-            created = created_document(event)
+            created = as_stored(document_key(event), created_document(event))
             if parts.project_events.catch_up([created]):
                 _LOG.info("event projected", extra={"fields": event_fields(created)})
         except (InvalidInput, CorruptEvent) as error:

@@ -170,8 +170,21 @@ class DeadLetters:
             if source == EVENTS_SOURCE:
                 self._project(messages)
             else:
-                self._bus.publish(source, messages)
+                self._publish(source, messages)
         self._bus.ack(self._subscription, [each.ack_id for each in page])
+
+    def _publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Publish all; one that no topic takes (it is empty) is buried anew, and keeps nobody back."""
+        try:
+            self._bus.publish(topic, messages)
+        except PlumblineError as error:
+            if error.retryable:
+                raise
+            if len(messages) == 1:
+                dead_letter(self._bus, _payload(messages[0].data), error, source=topic)
+                return
+            for message in messages:
+                self._publish(topic, [message])
 
     def _project(self, messages: Sequence[Message]) -> None:
         """Project the events of these letters; one that still cannot count is buried anew, with its cause."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.events import EVENTS, Event, check_event, is_ours
+from shared.domain.events import EVENTS, Event, as_stored, check_event, is_ours
 from shared.domain.keys import can_be_key
 from shared.domain.metrics import LOG_TO_STATE
 from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
@@ -134,7 +134,7 @@ class ProjectEvents:
         event = self._documents.get(EVENTS, event_id)
         if event is None:
             raise NotFound(f"event {event_id} is not stored")
-        return self.project([event])
+        return self.project([as_stored(event_id, event)])
 
     def _joined(self, rollover_id: str, stored: State | None, news: Sequence[Event]) -> State:
         # A document that somebody edited, or that no longer holds all proofs, is no ground to build on.
@@ -145,7 +145,8 @@ class ProjectEvents:
         return self._folded(rollover_id, news)
 
     def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:
-        events = dict(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+        found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
+        events = {key: as_stored(key, event) for key, event in found}
         events.update({event["eventId"]: event for event in news})
         return fold(rollover_id, readable(events.values())) or {}
 

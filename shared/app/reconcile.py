@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.app.watch import Watch
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec, Registry
@@ -39,35 +39,6 @@ LEASE: Final = "reconcile"
 _IN_TURN_SHARE: Final = 10
 """Of the sweep limit, one in so many: states that a hand has hidden, or events without a time, are rare."""
 _TAGS: Final = ("latest", "safe", "finalized")
-
-
-@dataclass(frozen=True, slots=True)
-class ReconcileSettings:
-    """How a reconciliation runs.
-
-    ``page_size``: transfers in one multicall. ``budget_s``: a run stops after so many seconds and the
-    next one goes on (None: never). ``every_run_limit``: up to so many open transfers of a contract are
-    all checked in every run. ``rotation_runs``: beyond it, and for closed ones, each is checked once in
-    so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
-    missing; ``late_s``: what the listener leaves unread for longer is missing all the same. ``lease_s``: how
-    long a killed run blocks the next. ``sweep_limit``: events, and transfers, looked at per run for a
-    projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
-    read. ``platform_wallets``: addresses, lower-case; a missed transaction of any other sender is told of
-    as external (none: that is not looked at). ``reorg_window``: blocks below a pinned one that a reorg may
-    have replaced by the next run.
-    """
-
-    page_size: int = 1_000
-    budget_s: float | None = 240.0
-    every_run_limit: int = 20_000
-    rotation_runs: int = 72
-    grace_s: float = 60.0
-    late_s: float = 3_600.0
-    lease_s: float = 60.0
-    sweep_limit: int = 5_000
-    resolve_limit: int = 100
-    platform_wallets: frozenset[str] = frozenset()
-    reorg_window: int = 128
 
 
 class Reconcile:
@@ -191,10 +162,13 @@ class Reconcile:
             return None
         _check_height(chain, block)
         pin = pinned_block(chain, spec, block)
-        if pin.number < spec.deployment_block:
+        deployed = pin.number >= spec.deployment_block and chain.has_code(spec.address, pin.number)
+        if pin.number < spec.deployment_block or (not deployed and chain.has_code(spec.address)):
             report.note("notDeployed", f"{spec.key} at block {pin.number}")
+            if block is None or block in _TAGS:
+                _check_synced(chain, spec)
             return None
-        if not chain.has_code(spec.address, pin.number):
+        if not deployed:
             # Nobody's transfers would be asked about there, and all would look straight.
             report.error(spec.key, f"there is no code at the address in block {pin.number}")
             return None
@@ -278,6 +252,13 @@ def pinned_block(chain: Chain, spec: ContractSpec, block: str | None) -> Header:
     depth = spec.finality.depth or 0
     latest = chain.head("latest")
     return latest if depth == 0 else chain.head(max(latest.number - depth, 0))
+
+
+def _check_synced(chain: Chain, spec: ContractSpec) -> None:
+    """Raise ChainUnavailable where not even the head has come to the contract: nothing would be checked."""
+    head = chain.head("latest").number
+    if head < spec.deployment_block:
+        raise ChainUnavailable(f"the node is at block {head}, before the contract's {spec.deployment_block}")
 
 
 def _check_block(block: str | None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from shared.app.notes import keep_note, read_note
 from shared.app.repair import Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
+from shared.ports import DELETE_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +25,8 @@ LAST_GOOD: Final = "last_good"
 REPORTS: Final = "reconciliation_reports"
 DETAILS: Final = 200
 """Entries kept of each list, so that the report stays far below a document's 1 MiB; counts are whole."""
+KEPT: Final = timedelta(days=400)
+"""How long a report is kept where the store deletes by itself: a year, and what an audit takes after it."""
 _DONE: Final = "done"
 
 
@@ -43,7 +48,7 @@ class Report:
         A dry run begins anew, and so does one ``afresh``: who asks now wants what is crooked now, also on
         the pages that the other had passed.
         """
-        unfinished = None if dry_run or afresh else documents.get(RUNS, CURRENT)
+        unfinished = None if dry_run or afresh else read_note(documents, RUNS, CURRENT)
         # Over a new one: a version before this may have begun it, without all of its fields.
         return cls(documents, clock, {**_new(clock, dry_run=dry_run), **(unfinished or {})})
 
@@ -157,7 +162,7 @@ class Report:
         """Store the run as far as it is."""
         self.document["durationS"] = round(self._spent_s + self._clock.monotonic_s() - self._begun_s, 3)
         if self._keeps_progress:
-            self._documents.put(RUNS, CURRENT, self.document)
+            keep_note(self._documents, RUNS, CURRENT, self.document)
 
     def finish(self) -> Document:
         """Store the whole report and make way for the next run; return it."""
@@ -196,6 +201,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     return {
         "reportId": f"{now.strftime('%Y%m%dT%H%M%SZ')}-{uuid4().hex[:8]}",
         "startedAt": now.isoformat(),
+        DELETE_AFTER: (now + KEPT).isoformat().replace("+00:00", "Z"),
         "complete": False,
         "dryRun": dry_run,
         "durationS": 0.0,

@@ -211,7 +211,7 @@ class Repair:
             event["data"]["blockHash"]: event["data"]["blockNumber"]
             for events in refuted.values()
             for event in events
-            if event["data"].get("blockHash") and self._history.is_gone(event)
+            if self._history.is_gone(event)
         }
         counter = self._heads.take_back(self._spec.chain_id, blocks)
         gone = _externals(stream, verdicts, blocks, superseded=False)

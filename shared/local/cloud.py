@@ -20,6 +20,7 @@ from shared.config_operators import PROMETHEUS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
+from shared.domain.schedules import SCHEDULES
 from shared.errors import ChainUnavailable, ConfigError
 from shared.local.children import Children
 from shared.logging import redact
@@ -49,7 +50,7 @@ class LocalOptions:
     start_block: int | None = None
     store: str | None = None
     port: int = 0
-    reconcile_every_s: float = 300.0
+    reconcile_every_s: float = SCHEDULES["reconcile"].every_s
     block_time_s: float | None = None
 
 

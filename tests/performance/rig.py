@@ -19,7 +19,8 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.app.watch import Watch
 from shared.bootstrap import OBJECTS_BETWEEN_COLLECTIONS
 from shared.contracts.registry import load_registry

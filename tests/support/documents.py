@@ -6,6 +6,7 @@ import json
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shared.adapters.document_values import expiry
 from shared.domain.keys import can_be_key
 from shared.errors import Conflict, InvalidInput
 from shared.ports import Change, Query
@@ -108,7 +109,7 @@ class MemoryDocuments:
                 raise
             return result
 
-    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+    def watch(self, collection: str, after: str | None, limit: int, *, bodies: bool = True) -> list[Change]:
         """Return documents created after the position, oldest first."""
         with self._lock:
             places = [
@@ -117,7 +118,7 @@ class MemoryDocuments:
                 if within == collection and number > int(after or 0) and (within, key) in self._bodies
             ]
             return [
-                Change(str(number), key, json.loads(self._bodies[collection, key]))
+                Change(str(number), key, json.loads(self._bodies[collection, key]) if bodies else {})
                 for number, key in places[:limit]
             ]
 
@@ -172,6 +173,7 @@ def _body(collection: str, key: str, document: Document) -> str:
     if not can_be_key(key):
         raise InvalidInput(f"{collection}: {key!r} cannot be the key of a document")
     _check_json(f"{collection}/{key}", document)
+    expiry(document)
     return json.dumps(document)
 
 

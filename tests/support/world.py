@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from eth_abi.abi import encode
 
@@ -11,8 +11,9 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.app.watch import Watch
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
@@ -28,6 +29,7 @@ from tests.support.fake_chain import FakeChain
 from tests.support.metrics import MemoryMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from shared.app.listener_health import ListenerHealth
@@ -92,7 +94,9 @@ def registry(directory: Path, chain_id: int = 1, address: str = ADDRESS, depth: 
 
 
 class World:
-    """One escrow on a FakeChain, and the use cases over a document store (memory unless given)."""
+    """One escrow on a FakeChain, and the use cases over a document store (a new ``store`` unless given)."""
+
+    store: ClassVar[Callable[[], Documents]] = MemoryDocuments
 
     def __init__(
         self, directory: Path, documents: Documents | None = None, settings: ReconcileSettings | None = None
@@ -104,7 +108,7 @@ class World:
         self.chain.on_call = self._answer
         self.tokenised: set[str] = set()
         self.levels: dict[str, int] = {}
-        self.documents = documents or MemoryDocuments()
+        self.documents = documents or type(self).store()
         self.clock = FakeClock()
         self.bus = MemoryBus(clock=self.clock)
         self.alerts = Alerts()

@@ -83,6 +83,24 @@ def test_a_message_that_is_no_json_object_comes_back_as_its_text(data: bytes) ->
     assert bus.published[-1] == (CHAIN_LOGS, Message(data))
 
 
+@pytest.mark.parametrize("source", [CHAIN_LOGS, "no such topic"])
+def test_a_letter_that_cannot_be_sent_keeps_nobody_back(source: str) -> None:
+    """An empty message, which no topic takes, or one of an unknown topic: buried anew, the others go out."""
+    bus = MemoryBus()
+    raw = "" if source == CHAIN_LOGS else "text"
+    for payload in ({"number": 1}, {"raw": raw}, {"number": 2}):
+        dead_letter(
+            bus, payload, UndecodableLog("x"), source=source if payload == {"raw": raw} else CHAIN_LOGS
+        )
+    letters = DeadLetters(bus)
+    assert len(letters.replay().replayed) == 3
+    sent = [orjson.loads(each.message.data)["number"] for each in bus.pull(HANDLE_CHAIN_EVENT, 10)]
+    assert sorted(sent) == [1, 2]
+    [left] = letters.list(10)
+    assert left.payload == {"raw": raw}
+    assert left.cause in ("invalid_input", "not_found")
+
+
 def test_bytes_that_are_no_text_can_be_listed() -> None:
     """A message of arbitrary bytes that the bus gave up on is shown escaped."""
     bus = MemoryBus()

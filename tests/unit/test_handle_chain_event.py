@@ -13,7 +13,8 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import CHAIN_TYPES, EVENTS, is_ours
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
@@ -199,7 +200,7 @@ def world(tmp_path: Path) -> World:
 def test_what_became_of_a_message_is_told(world: World) -> None:
     """Stored, there already, passed over and dead are counted apart."""
     agreed = world.act("a", "agree_send", sees=False)
-    poison = {**agreed[0], "logIndex": "0xffffffe2"}
+    poison = {**agreed[0], "logIndex": "0x20000000000000"}
     handled = world.handler.handle(LogBatch(LOGS, 1, 0, [*agreed, poison]).encode())
     assert (len(handled.appended.stored), handled.dead) == (1, {"undecodable_log": 1})
     again = world.handler.handle(LogBatch(LOGS, 1, 0, agreed).encode())
