@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import grpc
@@ -278,6 +281,32 @@ def test_a_process_that_ends_before_its_first_write_loses_nothing(scene: Scene) 
     assert scene.server.calls == []
     scene.metrics.close()
     assert scene.server.last(REORGS, chain="1") == 1
+
+
+def test_a_client_that_was_never_loaded_is_loaded_while_the_process_ends() -> None:
+    """Python starts no thread and registers no thread pool by then, and the figures leave all the same."""
+    child = """
+import atexit, sys
+from shared.adapters.cloud_monitoring import CloudMonitoringMetrics
+from shared.adapters.system_clock import SystemClock
+
+def connect():
+    import grpc
+    from google.cloud import monitoring_v3
+    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+    channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
+    return monitoring_v3.MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
+
+labels = ("project_id", "location", "namespace", "job", "task_id")
+metrics = CloudMonitoringMetrics("p", dict.fromkeys(labels, "p"), SystemClock(), connect)
+atexit.register(metrics.close)
+metrics.count("plumbline_reorgs_total", chain="1")
+assert "grpc" not in sys.modules
+"""
+    with MonitoringServer("p", lambda: datetime.now(UTC)) as server:
+        subprocess.run([sys.executable, "-c", child, str(server.port)], check=True, timeout=60)
+        assert server.last(REORGS, chain="1") == 1
+        assert server.refusals == []
 
 
 def test_a_clock_that_is_set_back_writes_nothing_out_of_order(scene: Scene) -> None:
