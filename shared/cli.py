@@ -17,7 +17,7 @@ from shared.bootstrap import Plumbline
 from shared.config import Settings
 from shared.domain.schedules import SCHEDULES
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
-from shared.local import show, show_deploy
+from shared.local import schedules, show, show_deploy
 from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
 from shared.local.bundle import write_bundle
@@ -33,6 +33,7 @@ letters_app = typer.Typer(no_args_is_help=True, help="Messages that nobody could
 contracts_app = typer.Typer(no_args_is_help=True, help="The registry of contracts.")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(contracts_app, name="contracts")
+app.add_typer(schedules.app, name="schedules")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Home = Annotated[Path, typer.Option(help="Where `plumbline local` keeps its files and settings.")]
