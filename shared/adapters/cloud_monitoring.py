@@ -97,12 +97,17 @@ class CloudMonitoringMetrics:
 
     def close(self) -> None:
         """Write the rest: to be called when the process ends, which it holds up for some seconds at most."""
-        if not self._figures.has_changed:
+        if not self._writing.acquire(timeout=_REQUEST_S):
             return
-        left_s = LEAST_APART_S - (self._clock.now() - self._last_end).total_seconds()
-        if self._last_end != self._start and left_s > 0:
-            self._clock.sleep(min(left_s, LEAST_APART_S))
-        self._write()
+        try:
+            # Only now: a write under way has moved the time before which the service takes no other.
+            if self._figures.has_changed:
+                left_s = LEAST_APART_S - (self._clock.now() - self._last_end).total_seconds()
+                if self._last_end != self._start and left_s > 0:
+                    self._clock.sleep(min(left_s, LEAST_APART_S))
+                self._write_all()
+        finally:
+            self._writing.release()
 
     def _is_due(self, *, now: bool) -> bool:
         earliest = self._last_end + timedelta(

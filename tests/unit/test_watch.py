@@ -66,6 +66,7 @@ def test_a_run_tells_what_it_found_and_did(world: World) -> None:
 
 def test_the_age_of_the_last_good_run_grows_while_runs_fail(world: World) -> None:
     """Only a whole run without an error is a good one; whoever tells the age tells it by that."""
+    world.chain.mine()
     world.run()
     world.clock.advance(RUN_S)
     world.chain.reachable = False
@@ -151,6 +152,7 @@ def test_a_run_that_was_cut_off_counts_once_when_it_is_finished(tmp_path: Path) 
 
 def test_trouble_is_over_with_the_next_run_that_finds_none(world: World) -> None:
     """The alert closes by itself, and not by a run that was cut off."""
+    world.chain.mine()
     world.chain.reachable = False
     world.run()
     assert world.alerts.of(RECONCILIATION)
