@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import uuid
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from shared import logging as log_lines
 from shared.adapters.request_trace import current_trace
 from shared.adapters.system_clock import SystemClock
 from shared.config import Settings
-from shared.config_operators import MONITORING, PROMETHEUS
+from shared.config_operators import PROMETHEUS
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
     from shared.errors import PlumblineError
-    from shared.ports import AlertSink, Bus, Chain, Clock, Documents, Metrics
+    from shared.ports import Bus, Chain, Clock, Documents, Metrics
 
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 _FLUSH_S: Final = 1.0
@@ -120,28 +119,9 @@ class Plumbline:
     @cached_property
     def metrics(self) -> Metrics:
         """The figures of this process; what is left of them is written when it ends."""
-        place = self.settings.metrics
-        metrics: Metrics
-        if place.kind == PROMETHEUS:
-            from shared.adapters.prometheus import PrometheusMetrics
+        from shared.bootstrap_operators import metrics_at
 
-            metrics = PrometheusMetrics()
-        elif place.kind == MONITORING:
-            from shared.adapters.cloud_monitoring import CloudMonitoringMetrics
-
-            resource = {
-                "project_id": place.project,
-                "location": place.region,
-                "namespace": "plumbline",
-                # Cloud Run says by K_SERVICE which function this is.
-                "job": os.environ.get("K_SERVICE", "plumbline"),
-                "task_id": uuid.uuid4().hex,
-            }
-            metrics = CloudMonitoringMetrics(place.project, resource, self.clock)
-        else:
-            from shared.adapters.no_metrics import NoMetrics
-
-            metrics = NoMetrics()
+        metrics = metrics_at(self.settings.metrics, self.clock)
         atexit.register(metrics.close)
         return metrics
 
@@ -157,25 +137,9 @@ class Plumbline:
     @cached_property
     def alerts(self) -> Alerts:
         """The alerts, and where they go."""
-        from shared.adapters.log_alerts import LogAlerts
-        from shared.app.alerts import Alerts, AlertSettings
+        from shared.bootstrap_operators import alerts_by
 
-        settings, places = self.settings, self.settings.alerts
-        sinks: list[AlertSink] = [LogAlerts()]
-        if places.slack_url:
-            from shared.adapters.slack_alerts import SlackAlerts
-
-            sinks.append(SlackAlerts(places.slack_url))
-        if places.email_to:
-            from shared.adapters.ses_alerts import SesAlerts
-
-            sinks.append(SesAlerts(places.email_from, places.email_to, places.email_region))
-        chosen = AlertSettings(
-            repeat_s=settings.number("alert_repeat_s"),
-            longest_s=settings.number("alert_longest_s"),
-            quiet_s=settings.number("alert_quiet_s"),
-        )
-        return Alerts(self.documents, sinks, self.clock, self.metrics, chosen)
+        return alerts_by(self.settings, self.documents, self.clock, self.metrics)
 
     @property
     def chains(self) -> dict[int, Chain]:

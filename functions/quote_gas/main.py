@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from shared.adapters.http_problem import Answer
 
 _LOG = logging.getLogger("plumbline.quote_gas")
-
+_FLUSH_S = 0.1
+"""Somebody waits for the answer: figures that are not written by then are with the next write."""
 
 _WIRING = Lock()
 """Threads that come first together share one use case, and with it the one batch of the block."""
@@ -30,7 +31,7 @@ def _quote(request: Request) -> Answer:
         parts = plumbline()
         quotes = parts.quote_gas
     query = request.query_string.decode("ascii", "replace")
-    with parts.invocation():
+    with parts.invocation(flush_s=_FLUSH_S):
         quote = quotes.answer(query)
     known = request.headers.get("If-None-Match")
     return quote_answer(quote.body, quote.tag, quote.fresh_s, known)
