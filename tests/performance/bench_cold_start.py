@@ -99,7 +99,10 @@ class Bench:
             "sqlite": {**bare, **contracts, "PLUMBLINE_STORE": f"sqlite:///{home / 'store.sqlite'}"},
         }
         if emulator:
-            google = {"PLUMBLINE_STORE": "firestore://bench", "PLUMBLINE_BUS": "pubsub://bench"}
+            google = {
+                "PLUMBLINE_STORE": "firestore://bench", "PLUMBLINE_BUS": "pubsub://bench",
+                "PLUMBLINE_METRICS": "monitoring://bench",
+            }  # fmt: skip
             self._environ["firestore"] = {**bare, **contracts, **google, HOST_VARIABLE: emulator}
         self.cases = [case for case in CASES if case.store in self._environ]
         for name, more in IDLE.items():
