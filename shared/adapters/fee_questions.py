@@ -46,15 +46,16 @@ def ask_fees(
     DoubtfulAnswer where what it tells does not fit together.
     """
     entries: list[Entry] = [
-        ("eth_getBlockByNumber", ["latest", False]),
+        # First, as a batch is waited for as long as its first entry is: this one makes a node work.
         ("eth_feeHistory", [hex(blocks), "latest", list(percentiles)]),
+        ("eth_getBlockByNumber", ["latest", False]),
         ("eth_maxPriorityFeePerGas", []),
         ("eth_gasPrice", []),
         ("txpool_status", []),
         *_gas_entries(questions),
     ]
     answers = endpoint.batch(entries)
-    block, history, tip, price, pool = answers[:_FIXED]
+    history, block, tip, price, pool = answers[:_FIXED]
     if isinstance(block, CallRefused):
         raise block
     head = read_fee_head(block)

@@ -70,10 +70,10 @@ def test_everything_in_one_batch() -> None:
     batches = [body for body in seen if isinstance(body, list)]
     assert len(batches) == 1
     assert [entry["method"] for entry in batches[0]] == [
-        "eth_getBlockByNumber", "eth_feeHistory", "eth_maxPriorityFeePerGas", "eth_gasPrice", "txpool_status",
+        "eth_feeHistory", "eth_getBlockByNumber", "eth_maxPriorityFeePerGas", "eth_gasPrice", "txpool_status",
         "eth_estimateGas",
     ]  # fmt: skip
-    assert batches[0][1]["params"] == ["0x2", "latest", [10, 50]]
+    assert batches[0][0]["params"] == ["0x2", "latest", [10, 50]]
     assert batches[0][5]["params"] == [{"from": WALLET, "to": TO, "data": "0x01020304"}]
     assert (reading.head.base_fee_wei, reading.head.gas_used, reading.head.gas_limit) == (
         10**9, 10_000_000, 30_000_000,
