@@ -79,7 +79,7 @@ def main() -> int:
     parts, pusher = plumbline(), Pusher(options.port)
     # A message is much work: each goes to the server process that takes it first.
     push = BusPush(parts.bus, Pusher(options.port, posts_a_connection=1), stop)
-    # Each of two servers has one, and another is at hand: to acknowledge and to pull takes turns at the store.
+    # Each of two servers has one, and another is at hand: who acknowledges and pulls waits for the store.
     jobs = [push, push, push, Trigger(parts.documents, pusher, stop, push.is_busy)]
     failed: list[str] = []
     threads = [threading.Thread(target=_kept_up, args=(job, stop, failed), daemon=True) for job in jobs]
