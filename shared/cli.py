@@ -15,11 +15,14 @@ from shared.app.check_contracts import check_contracts
 from shared.app.reconcile_report import unrepaired
 from shared.bootstrap import Plumbline
 from shared.config import Settings
+from shared.domain.schedules import SCHEDULES
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
-from shared.local import show
+from shared.local import schedules, show, show_deploy
 from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
+from shared.local.bundle import write_bundle
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
+from shared.local.quote_show import show_quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +33,7 @@ letters_app = typer.Typer(no_args_is_help=True, help="Messages that nobody could
 contracts_app = typer.Typer(no_args_is_help=True, help="The registry of contracts.")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(contracts_app, name="contracts")
+app.add_typer(schedules.app, name="schedules")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Home = Annotated[Path, typer.Option(help="Where `plumbline local` keeps its files and settings.")]
@@ -67,6 +71,15 @@ def _parts(context: typer.Context) -> Plumbline:
     return Plumbline(Settings.from_env(context.obj))
 
 
+def _stored(context: typer.Context) -> Plumbline:
+    """Return what reads a store that must be there: a mistyped name would make one in which all is well."""
+    parts = _parts(context)
+    store = parts.settings.store
+    if store.kind == "sqlite" and not Path(store.path).exists():
+        raise ConfigError(f"PLUMBLINE_STORE: there is no file {store.path}; plumbline local makes one")
+    return parts
+
+
 @app.command()
 def local(
     rpc_url: Annotated[
@@ -79,7 +92,9 @@ def local(
     start_block: Annotated[int | None, typer.Option(min=0, help="First block to read.")] = None,
     store: Annotated[str | None, typer.Option(help="sqlite:///FILE or firestore://PROJECT/DB")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the functions; 0: a free one.")] = 0,
-    reconcile_every: Annotated[float, typer.Option(min=0, help="Seconds between two runs; 0: never.")] = 300,
+    reconcile_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two runs; 0: never.")
+    ] = SCHEDULES["reconcile"].every_s,
     block_time: Annotated[float | None, typer.Option(help="Block time of the own anvil, seconds.")] = None,
     home: Home = HOME,
 ) -> None:
@@ -96,19 +111,19 @@ def events(
     context: typer.Context, transfer: Annotated[str | None, typer.Argument()] = None, *, json: Json = False
 ) -> None:
     """Show what is stored: block, hash, log index, arguments, finality, superseded or not."""
-    show.events(_parts(context).observe.events(transfer), as_json=json)
+    show.events(_stored(context).observe.events(transfer), as_json=json)
 
 
 @app.command()
 def state(context: typer.Context, transfer: str, *, json: Json = False) -> None:
     """Show a transfer's state and what proves it."""
-    show.state(_parts(context).observe.state(transfer), as_json=json)
+    show.state(_stored(context).observe.state(transfer), as_json=json)
 
 
 @app.command()
 def timeline(context: typer.Context, transfer: str, *, json: Json = False) -> None:
     """Show what happened to a transfer, in order of time."""
-    show.timeline(_parts(context).observe.timeline(transfer), as_json=json)
+    show.timeline(_stored(context).observe.timeline(transfer), as_json=json)
 
 
 @app.command()
@@ -121,7 +136,7 @@ def reconcile(
     json: Json = False,
 ) -> None:
     """Drop the plumb line now; exit 1 if something is left that could not be put right."""
-    use_case = _parts(context).reconcile
+    use_case = _stored(context).reconcile
     report = (
         use_case.run(block=block, dry_run=dry_run, manual=True)
         if transfer is None
@@ -140,12 +155,14 @@ def rebuild(
     json: Json = False,
 ) -> None:
     """Compute states from their events."""
-    use_case = _parts(context).project_events
+    parts = _stored(context)
+    use_case = parts.project_events
     if transfer is None:
         outcome = use_case.rebuild_all(check_only=check)
         checked, different = outcome.checked, outcome.different
     else:
-        checked, different = 1, [transfer] if use_case.rebuild(transfer, check_only=check) else []
+        rollover_id = parts.observe.known(transfer)
+        checked, different = 1, [rollover_id] if use_case.rebuild(rollover_id, check_only=check) else []
     show.rebuilt(checked, different, check=check, as_json=json)
     raise typer.Exit(1 if check and different else 0)
 
@@ -153,7 +170,7 @@ def rebuild(
 @app.command()
 def status(context: typer.Context, *, json: Json = False) -> None:
     """Show how far the chains are read and whether all is well; exit 1 if not."""
-    found = _parts(context).observe.status()
+    found = _stored(context).observe.status()
     show.status(found, as_json=json)
     raise typer.Exit(0 if found["healthy"] else 1)
 
@@ -163,7 +180,7 @@ def list_letters(
     context: typer.Context, limit: Annotated[int, typer.Option(min=1)] = 100, *, json: Json = False
 ) -> None:
     """List dead letters with their causes; they stay where they are."""
-    show.letters(_parts(context).dead_letters.list(limit), as_json=json)
+    show.letters(_stored(context).dead_letters.list(limit), as_json=json)
 
 
 @letters_app.command("replay")
@@ -174,7 +191,7 @@ def replay_letters(
     json: Json = False,
 ) -> None:
     """Send dead letters on their way again; exit 1 if one named was not found."""
-    done = _parts(context).dead_letters.replay(ids or None)
+    done = _stored(context).dead_letters.replay(ids or None)
     show.replayed(done, as_json=json)
     raise typer.Exit(1 if done.missing else 0)
 
@@ -186,6 +203,33 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     findings = check_contracts(parts.registry, parts.chains)
     show.findings(parts.registry, findings, as_json=json)
     raise typer.Exit(1 if any(finding.severity != "info" for finding in findings) else 0)
+
+
+@app.command()
+def quote(
+    context: typer.Context,
+    action: Annotated[str, typer.Argument(help="What is to be done, such as agree_send.")],
+    transfer: Annotated[str | None, typer.Option(help="Id or hash: estimates the gas of the call.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Chain id, where several are configured.")] = None,
+    contract: Annotated[str | None, typer.Option(help="Address, where a chain has several.")] = None,
+    within: Annotated[str | None, typer.Option(help="Deadline in blocks.")] = None,
+    confidence: Annotated[str | None, typer.Option(help="Chance of inclusion wanted by then.")] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Who will send.")] = None,
+    data: Annotated[str | None, typer.Option(help="The very calldata, as 0x hex.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say what to pay, how much gas to allow, and how sure that is; exit 1 if the call would revert."""
+    given = {
+        "action": action, "transfer": transfer, "chain": chain, "contract": contract, "within_blocks": within,
+        "confidence": confidence, "from": sender, "data": data,
+    }  # fmt: skip
+    found = _parts(context).quote_gas.quote({name: text for name, text in given.items() if text is not None})
+    if json:
+        typer.echo(dumps(found))
+    else:
+        show_quote(found)
+    raise typer.Exit(1 if found["revert"] is not None else 0)
 
 
 @app.command()
@@ -207,6 +251,17 @@ def backtest(
         typer.echo(dumps(report.document()))
     else:
         show_backtest(report)
+
+
+@app.command()
+def bundle(
+    registry: Annotated[Path, typer.Argument(help="Registry file or directory that the functions follow.")],
+    out: Annotated[Path, typer.Option(help="Where the archives go.")] = Path("build/bundle"),
+    *,
+    json: Json = False,
+) -> None:
+    """Make what Terraform deploys: an archive per function, and the manifest."""
+    show_deploy.bundle(write_bundle(registry, out), out, as_json=json)
 
 
 _EXITS: Final[dict[type[PlumblineError], int]] = {ConfigError: 2, InvalidInput: 2, NotFound: 1}

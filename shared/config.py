@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from shared.errors import ConfigError
+from shared import config_operators as operators
+from shared.config_operators import AlertPlaces, MetricsPlace
+from shared.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "PLUMBLINE_"
 _RPC: Final = re.compile(r"PLUMBLINE_RPC_([1-9][0-9]*)")
 _WS: Final = re.compile(r"PLUMBLINE_WS_([1-9][0-9]*)")
+_FEES: Final = re.compile(r"PLUMBLINE_FEES_([1-9][0-9]*)")
 _WALLETS: Final = "PLUMBLINE_PLATFORM_WALLETS"
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 
@@ -113,7 +116,25 @@ NUMBERS: Final = {
     "report_within_s": Number(
         "PLUMBLINE_REPORT_WITHIN_S", 30.0, 1, "seconds without a report past which the listener is not ready"
     ),
+    "alert_repeat_s": Number(
+        "PLUMBLINE_ALERT_REPEAT_S",
+        3600.0,
+        60,
+        "seconds until an alert that stands is said again; then doubled",
+    ),
+    "alert_longest_s": Number(
+        "PLUMBLINE_ALERT_LONGEST_S", 86_400.0, 60, "longest pause between two repetitions of an alert"
+    ),
+    "alert_quiet_s": Number(
+        "PLUMBLINE_ALERT_QUIET_S", 3600.0, 60, "seconds without news after which a passing alert closes"
+    ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
+    "quote_history": Number(
+        "PLUMBLINE_QUOTE_HISTORY", 300, 20, "blocks of fee history that quotes ask for at a cold start"
+    ),
+    "quote_records_s": Number(
+        "PLUMBLINE_QUOTE_RECORDS_S", 30.0, 0, "seconds for which what receipts taught is not read again"
+    ),
     "reconciled_within_s": Number(
         "PLUMBLINE_RECONCILED_WITHIN_S", 900.0, 1, "age of the last run past which status is bad"
     ),
@@ -135,6 +156,9 @@ class Settings:
     numbers: Mapping[str, float] = field(default_factory=dict)
     platform_wallets: frozenset[str] = frozenset()
     ws_urls: Mapping[int, str] = field(default_factory=dict, repr=False)
+    metrics: MetricsPlace = field(default_factory=MetricsPlace)
+    alerts: AlertPlaces = field(default_factory=AlertPlaces)
+    fees: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -146,16 +170,21 @@ class Settings:
             else store
         )
         numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
-        known = {number.variable for number in NUMBERS.values()}
-        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
+        known = known_settings()
         for variable in environ:
-            numbered = _RPC.fullmatch(variable) or _WS.fullmatch(variable)
+            numbered = any(kind.fullmatch(variable) for kind in (_RPC, _WS, _FEES))
             if variable.startswith(PREFIX) and variable not in known and not numbered:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
         return cls(
             store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
-            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ),
+            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ), fees=_fees(environ),
+            metrics=operators.metrics_place(environ), alerts=operators.alert_places(environ),
         )  # fmt: skip
+
+    @property
+    def google_project(self) -> str:
+        """The Google project that this process works for; empty where it works for none."""
+        return self.store.project or self.bus.project or self.metrics.project
 
     def number(self, name: str) -> float:
         """Return a numeric setting."""
@@ -164,6 +193,12 @@ class Settings:
     def whole(self, name: str) -> int:
         """Return a numeric setting that counts something."""
         return int(self.numbers[name])
+
+
+def known_settings() -> set[str]:
+    """Return the name of every setting, but for those that end in a chain's id (RPC, WS, FEES)."""
+    named = {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS, *operators.VARIABLES}
+    return named | {number.variable for number in NUMBERS.values()}
 
 
 def _required(environ: Mapping[str, str], variable: str) -> str:
@@ -239,6 +274,20 @@ def _ws_urls(environ: Mapping[str, str]) -> dict[int, str]:
                 raise ConfigError(f"{variable} is no ws or wss URL")
             urls[int(match[1])] = value.strip()
     return urls
+
+
+def _fees(environ: Mapping[str, str]) -> dict[int, str]:
+    found = {int(match[1]): text for name, text in environ.items() if (match := _FEES.fullmatch(name))}
+    if found:
+        # Only where they are set: most functions never look at a fee.
+        from shared.domain.fee_settings import chain_fees  # noqa: PLC0415
+
+        for chain_id, text in found.items():
+            try:
+                chain_fees(chain_id, text)
+            except InvalidInput as error:
+                raise ConfigError(f"PLUMBLINE_FEES_{chain_id}: {error}") from error
+    return found
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.app.deadletters import RAW, Burial
 from shared.app.event_log import Appended
 from shared.app.log_batch import REMOVED, LogBatch
 from shared.domain.events import (
@@ -17,20 +18,32 @@ from shared.domain.events import (
     log_coordinates,
     number_below,
 )
-from shared.errors import CorruptEvent, InvalidInput, PlumblineError, UndecodableLog
+from shared.domain.metrics import (
+    EVENTS_ALREADY_THERE,
+    EVENTS_CONFLICTING,
+    EVENTS_STORED,
+    HANDLE_TIME,
+    LEFT_TO_TRIGGERS,
+    LOGS_IGNORED,
+)
+from shared.errors import InvalidInput, PlumblineError, UndecodableLog
+from shared.logging import event_fields
 from shared.ports import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
+    from shared.app.alerts import Alerts
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
     from shared.domain.contract import Registry
-    from shared.ports import AlertSink, RawLog
+    from shared.ports import Bus, Clock, Metrics, RawLog
 
 
 _LOG: Final = logging.getLogger(__name__)
+_NAMED: Final = 20
+"""Events that an alert names; each has a line of the log."""
 _TRANSFERS_A_TRANSACTION: Final = 50
 """Firestore takes 500 writes in one, and who waits for one of its documents waits for all of them."""
 
@@ -43,14 +56,35 @@ class Handled:
     ignored: int = 0
     dead: Counter[str] = field(default_factory=Counter)
     unprojected: int = 0
+    chain_id: int | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Return what a log line tells of it: of one event all there is to say, of more what they share."""
+        events = self.appended.events
+        blocks = [block for event in events if isinstance(block := event["data"].get("blockNumber"), int)]
+        told: dict[str, Any] = {
+            "stored": len(events),
+            "alreadyThere": len(self.appended.already_there),
+            "ignored": self.ignored,
+            "dead": dict(self.dead),
+            "unprojected": self.unprojected,
+        }
+        if self.chain_id is not None:
+            told["chainId"] = self.chain_id
+        if len(events) == 1:
+            return {**told, **event_fields(events[0])}
+        if blocks:
+            told |= {"firstBlock": min(blocks), "lastBlock": max(blocks)}
+        if events:
+            told["rolloverIds"] = list(dict.fromkeys(event["rolloverId"] for event in events))[:_NAMED]
+        return told
 
 
 class HandleChainEvent:
     """Decodes the logs of a message, appends their events or the verdicts on them, and projects those.
 
     A transaction that none of the platform's ``wallets`` (lower-case; none: not looked at) sent gives an
-    event of its own besides. ``bury`` makes a dead letter of a message that can never be handled (see
-    ``dead_letter``). Projecting a batch at once spares one trigger an event its work. The triggers
+    event of its own besides. Projecting a batch at once spares one trigger an event its work. The triggers
     still come, and are what it rests on: events that were there already, by a delivery that died after it
     stored them, are theirs.
     """
@@ -60,16 +94,20 @@ class HandleChainEvent:
         registry: Registry,
         event_log: EventLog,
         projection: ProjectEvents,
-        bury: Callable[[dict[str, Any], PlumblineError], object],
-        alerts: AlertSink,
+        bus: Bus,
+        alerts: Alerts,
+        clock: Clock,
+        metrics: Metrics,
         *,
         wallets: AbstractSet[str] = frozenset(),
     ) -> None:
         self._registry = registry
         self._event_log = event_log
         self._projection = projection
-        self._bury_payload = bury
+        self._burial = Burial(bus, alerts, metrics)
         self._alerts = alerts
+        self._clock = clock
+        self._metrics = metrics
         self._wallets = wallets
 
     def handle(self, data: bytes) -> Handled:
@@ -78,13 +116,25 @@ class HandleChainEvent:
         A log that cannot be understood goes to the dead letters with its cause, the rest of the batch is
         done. Retryable errors propagate: the platform delivers the whole message again.
         """
+        begun_s = self._clock.monotonic_s()
         handled = Handled()
         try:
             batch = LogBatch.decode(data)
         except InvalidInput as error:
-            self._bury_payload({"raw": data.decode("utf-8", "backslashreplace")}, error)
+            self._burial.bury({RAW: data.decode("utf-8", "backslashreplace")}, error)
+            self._burial.tell()
             handled.dead[error.code] += 1
             return handled
+        handled.chain_id = batch.chain_id
+        try:
+            self._handle(batch, handled)
+        finally:
+            self._burial.tell()
+        self._count(batch, handled)
+        self._metrics.observe(HANDLE_TIME, self._clock.monotonic_s() - begun_s)
+        return handled
+
+    def _handle(self, batch: LogBatch, handled: Handled) -> None:
         appearing: list[Event] = []
         removed: list[Event] = []
         for log in batch.logs:
@@ -109,10 +159,21 @@ class HandleChainEvent:
         if removed:
             reason = "a reorg took its block back"
             handled.appended.add(self._event_log.supersede(removed, batch.reorg_counter, reason))
-        for identity in handled.appended.conflicting:
-            self._alarm(identity)
         self._project(handled)
-        return handled
+        if handled.appended.conflicting:
+            self._alarm(batch, handled.appended.conflicting)
+
+    def _count(self, batch: LogBatch, handled: Handled) -> None:
+        for name, amount in (
+            (EVENTS_STORED, len(handled.appended.events)),
+            (EVENTS_ALREADY_THERE, len(handled.appended.already_there)),
+            (EVENTS_CONFLICTING, len(handled.appended.conflicting)),
+            (LOGS_IGNORED, handled.ignored),
+            (LEFT_TO_TRIGGERS, handled.unprojected),
+        ):
+            # A batch of which anything counts names a chain of the registry: labels stay few.
+            if amount:
+                self._metrics.count(name, amount, chain=str(batch.chain_id))
 
     def _project(self, handled: Handled) -> None:
         by_transfer: dict[str, list[Event]] = defaultdict(list)
@@ -146,19 +207,23 @@ class HandleChainEvent:
     def _bury(self, batch: LogBatch, log: Any, error: PlumblineError, handled: Handled) -> None:
         if error.retryable:
             raise error
+        at = log if isinstance(log, dict) else {}
+        named = ("blockNumber", "transactionHash", "logIndex", "address")
+        fields = {"chainId": batch.chain_id, "cause": error.code, **{name: at.get(name) for name in named}}
+        _LOG.error("log not understood: %s", error, extra={"fields": fields})
         one = replace(batch, logs=[log])
-        self._bury_payload(one.as_dict(), error)
+        self._burial.bury(one.as_dict(), error)
         handled.dead[error.code] += 1
 
-    def _alarm(self, identity: str) -> None:
-        error = CorruptEvent(f"event {identity} is stored with another content than its log has")
-        self._alerts.send(
-            Alert(
-                f"{error.code}:{identity}",
-                "critical",
-                "An event disagrees with its log",
-                {"eventId": identity},
+    def _alarm(self, batch: LogBatch, identities: Sequence[str]) -> None:
+        for identity in identities:
+            _LOG.critical(
+                "an event is stored with another content than its log has",
+                extra={"fields": {"eventId": identity, "chainId": batch.chain_id}},
             )
+        detail = {"chainId": batch.chain_id, "eventIds": list(identities[:_NAMED])}
+        self._alerts.open(
+            Alert("event_conflict", "critical", "An event disagrees with its log", detail, passing=True)
         )
 
 

@@ -105,6 +105,8 @@ def _with_senders(
         # Without receipts: whoever asks for a range is told who sent its transactions, too.
         number = header.number
         told = chain.read_range(number, number, addresses, with_senders=True)
+        if any(str(log.get("transactionHash")).lower() not in told.senders for log in reading.logs):
+            raise DoubtfulAnswer(f"chain {chain.chain_id} gave logs of block {number} once, and not again")
         return replace(reading, senders=told.senders)
     return reading
 

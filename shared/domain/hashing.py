@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import re
-import sys
-from functools import cache
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
+import sha3
 
 _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
 
 
 def keccak_256(data: bytes) -> bytes:
     """Return the 32 bytes of Ethereum's keccak-256 (the padding of before FIPS 202)."""
-    digest_of: bytes = _keccak().new(digest_bits=256, data=data).digest()
-    return digest_of
+    digested: bytes = sha3.keccak_256(data).digest()
+    return digested
 
 
-@cache
-def _keccak() -> Any:
-    """Return pycryptodome's keccak, bound by ctypes: projecting events never asks for it.
-
-    Where cffi is installed (Google's libraries bring it) pycryptodome prefers it, and then parses C
-    declarations for 30 ms at every cold start; a call takes no less time by it.
-    """
-    without = "cffi" not in sys.modules
-    if without:
-        sys.modules["cffi"] = None  # type: ignore[assignment]  # the import system's own way to say "absent"
-    try:
-        from Crypto.Hash import keccak  # noqa: PLC0415
-    finally:
-        if without:
-            del sys.modules["cffi"]
-    return keccak
-
-
+@lru_cache(maxsize=4096)
 def transfer_hash(transfer_id: str) -> str:
     """Return the hash under which the contract knows a transfer: keccak256 of the id's UTF-8 bytes."""
     return "0x" + keccak_256(transfer_id.encode()).hex()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.app.deadletters import dead_letter
 from shared.app.event_log import EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
@@ -143,9 +141,9 @@ def registry(*addresses: str, deployment_block: int = 1, chain_id: int = 1) -> R
 
 
 class NoAlerts:
-    """An alert sink that nothing may reach."""
+    """Alerts of which none may be raised."""
 
-    def send(self, alert: Alert) -> None:
+    def open(self, alert: Alert) -> None:
         """Fail the test."""
         raise AssertionError(alert)
 
@@ -230,9 +228,9 @@ class Scene:
     def handle(self, messages: Iterable[Message]) -> None:
         """Let the real handler have messages."""
         event_log = EventLog(self.store, self.clock, "test")
-        projection = ProjectEvents(self.store)
+        projection = ProjectEvents(self.store, self.clock, self.metrics)
         handler = HandleChainEvent(
-            self.registry, event_log, projection, partial(dead_letter, self.bus), NoAlerts()
+            self.registry, event_log, projection, self.bus, NoAlerts(), self.clock, self.metrics
         )
         for message in messages:
             assert not handler.handle(message.data).dead
