@@ -40,7 +40,9 @@ class LogFilter:
     def matches(self, log: RawLog) -> bool:
         """Say whether the log is of those asked for."""
         topics = log["topics"]
-        return log["address"].lower() in self._addresses and all(
+        if log["address"].lower() not in self._addresses:
+            return False
+        return not self._topics or all(
             i < len(topics) and topics[i].lower() in wanted for i, wanted in self._topics
         )
 

@@ -109,8 +109,8 @@ def main() -> int:
     parts, pusher = plumbline(), Pusher(options.port)
     # A message is much work: each goes to the server process that takes it first.
     push = BusPush(parts.bus, Pusher(options.port, posts_a_connection=1), stop)
-    # Two messages in flight: one is handled while the other waits for the store.
-    jobs = [push, push, Trigger(parts.documents, pusher, stop, push.is_busy)]
+    # Each of two servers has one, and another is at hand: who acknowledges and pulls waits for the store.
+    jobs = [push, push, push, Trigger(parts.documents, pusher, stop, push.is_busy)]
     failed: list[str] = []
     threads = [threading.Thread(target=_kept_up, args=(job, stop, failed), daemon=True) for job in jobs]
     if options.reconcile_every > 0:
