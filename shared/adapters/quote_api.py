@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shared.adapters.http_problem import Answer
+    from shared.adapters.http_problem import Answer as HttpAnswer
 
 
-def quote_answer(body: bytes, tag: str, fresh_s: float, if_none_match: str | None) -> Answer:
+def quote_answer(body: bytes, tag: str, fresh_s: float, if_none_match: str | None) -> HttpAnswer:
     """Return a quote as Flask takes it: 304 without a body where the caller has this very one (RFC 9110).
 
-    ``tag`` names it. ``max-age`` counts the whole seconds of ``fresh_s``, for which it surely holds; 0: ask
-    again each time.
+    ``tag`` names the body, and ``fresh_s`` is how long it surely holds: ``max-age`` is that in whole seconds,
+    rounded down; 0: ask again each time.
     Private: a quote may be behind a login, and names a transfer.
     """
-    tag = f'"{tag}"'
-    headers = {"ETag": tag, "Cache-Control": f"private, max-age={int(fresh_s)}, must-revalidate"}
-    if if_none_match is not None and _has(if_none_match, tag):
+    quoted = f'"{tag}"'
+    headers = {"ETag": quoted, "Cache-Control": f"private, max-age={int(fresh_s)}, must-revalidate"}
+    if if_none_match is not None and _has(if_none_match, quoted):
         return b"", 304, headers
     return body, 200, {**headers, "Content-Type": "application/json"}
 
