@@ -217,7 +217,7 @@ def tips_said(learned: int, base_fee_wei: int, deadline: int = 5) -> int | None:
 
 def test_ours_pays_what_the_node_says_until_it_has_learned() -> None:
     """With few observations, or a base fee unlike any of theirs, the node's tip is paid."""
-    assert tips_said(50, GWEI) == 3 * GWEI
+    assert tips_said(40, GWEI) == 3 * GWEI
     assert tips_said(400, 2 * GWEI) == 3 * GWEI
     assert tips_said(400, GWEI) == GWEI // 50
 
