@@ -39,8 +39,8 @@ def sure_steps(chances: Sequence[float], weights: Sequence[float]) -> list[tuple
         at = steps.index(least)
         pools[at : at + 2] = [_joined(*pools[at : at + 2])]
     peak = max(range(len(pools)), key=lambda at: surely(*pools[at][:2]))
-    steps = _spread(_pools_of(pools[: peak + 1]))
-    return steps + steps[-1:] * (len(chances) - len(steps))
+    risen = _spread(_pools_of(pools[: peak + 1]))
+    return risen + risen[-1:] * (len(chances) - len(risen))
 
 
 def surely(chance: float, weight: float) -> float:
