@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from shared.app.listeners import Listeners
     from shared.app.observe import Observe
     from shared.app.project_events import ProjectEvents
+    from shared.app.quote_gas import QuoteGas
     from shared.app.reconcile import Reconcile
     from shared.domain.contract import Registry
+    from shared.domain.fee_chains import ChainFees
     from shared.errors import PlumblineError
     from shared.ports import AlertSink, Bus, Chain, Clock, Documents
 
@@ -168,6 +170,26 @@ class Plumbline:
                 reorg_window=settings.whole("window"),
             ),
         )  # fmt: skip
+
+    @cached_property
+    def quote_gas(self) -> QuoteGas:
+        """The use case behind ``functions/quote_gas``."""
+        from shared.app.quote_gas import QuoteGas
+
+        settings = self.settings
+        return QuoteGas(
+            self.registry, self.chain, self._chain_fees, self.documents, self.clock,
+            history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
+        )  # fmt: skip
+
+    def _chain_fees(self, chain_id: int) -> ChainFees:
+        if chain_id in self.settings.fees:
+            from shared.domain.fee_settings import chain_fees
+
+            return chain_fees(chain_id, self.settings.fees[chain_id])
+        from shared.domain.fee_chains import CHAINS, UNKNOWN
+
+        return CHAINS.get(chain_id, UNKNOWN)
 
     @cached_property
     def listener_health(self) -> ListenerHealth:

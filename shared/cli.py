@@ -20,6 +20,7 @@ from shared.local import show
 from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
+from shared.local.quote_show import show_quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +187,33 @@ def check(context: typer.Context, *, json: Json = False) -> None:
     findings = check_contracts(parts.registry, parts.chains)
     show.findings(parts.registry, findings, as_json=json)
     raise typer.Exit(1 if any(finding.severity != "info" for finding in findings) else 0)
+
+
+@app.command()
+def quote(
+    context: typer.Context,
+    action: Annotated[str, typer.Argument(help="What is to be done, such as agree_send.")],
+    transfer: Annotated[str | None, typer.Option(help="Id or hash: estimates the gas of the call.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Chain id, where several are configured.")] = None,
+    contract: Annotated[str | None, typer.Option(help="Address, where a chain has several.")] = None,
+    within: Annotated[str | None, typer.Option(help="Deadline in blocks.")] = None,
+    confidence: Annotated[str | None, typer.Option(help="Chance of inclusion wanted by then.")] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Who will send.")] = None,
+    data: Annotated[str | None, typer.Option(help="The very calldata, as 0x hex.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say what to pay, how much gas to allow, and how sure that is; exit 1 if the call would revert."""
+    given = {
+        "action": action, "transfer": transfer, "chain": chain, "contract": contract, "within_blocks": within,
+        "confidence": confidence, "from": sender, "data": data,
+    }  # fmt: skip
+    found = _parts(context).quote_gas.quote({name: text for name, text in given.items() if text is not None})
+    if json:
+        typer.echo(dumps(found))
+    else:
+        show_quote(found)
+    raise typer.Exit(1 if found["revert"] is not None else 0)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "PLUMBLINE_"
 _RPC: Final = re.compile(r"PLUMBLINE_RPC_([1-9][0-9]*)")
 _WS: Final = re.compile(r"PLUMBLINE_WS_([1-9][0-9]*)")
+_FEES: Final = re.compile(r"PLUMBLINE_FEES_([1-9][0-9]*)")
 _WALLETS: Final = "PLUMBLINE_PLATFORM_WALLETS"
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 
@@ -114,6 +115,12 @@ NUMBERS: Final = {
         "PLUMBLINE_REPORT_WITHIN_S", 30.0, 1, "seconds without a report past which the listener is not ready"
     ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
+    "quote_history": Number(
+        "PLUMBLINE_QUOTE_HISTORY", 300, 20, "blocks of fee history that quotes ask for at a cold start"
+    ),
+    "quote_records_s": Number(
+        "PLUMBLINE_QUOTE_RECORDS_S", 30.0, 0, "seconds for which what receipts taught is not read again"
+    ),
     "reconciled_within_s": Number(
         "PLUMBLINE_RECONCILED_WITHIN_S", 900.0, 1, "age of the last run past which status is bad"
     ),
@@ -135,6 +142,7 @@ class Settings:
     numbers: Mapping[str, float] = field(default_factory=dict)
     platform_wallets: frozenset[str] = frozenset()
     ws_urls: Mapping[int, str] = field(default_factory=dict, repr=False)
+    fees: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -149,12 +157,12 @@ class Settings:
         known = {number.variable for number in NUMBERS.values()}
         known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
         for variable in environ:
-            numbered = _RPC.fullmatch(variable) or _WS.fullmatch(variable)
+            numbered = any(kind.fullmatch(variable) for kind in (_RPC, _WS, _FEES))
             if variable.startswith(PREFIX) and variable not in known and not numbered:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(sorted(known))}")
         return cls(
             store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
-            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ),
+            platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ), fees=_fees(environ),
         )  # fmt: skip
 
     def number(self, name: str) -> float:
@@ -239,6 +247,20 @@ def _ws_urls(environ: Mapping[str, str]) -> dict[int, str]:
                 raise ConfigError(f"{variable} is no ws or wss URL")
             urls[int(match[1])] = value.strip()
     return urls
+
+
+def _fees(environ: Mapping[str, str]) -> dict[int, str]:
+    found = {int(match[1]): text for name, text in environ.items() if (match := _FEES.fullmatch(name))}
+    if found:
+        # Only where they are set: most functions never look at a fee.
+        from shared.domain.fee_settings import chain_fees  # noqa: PLC0415
+
+        for chain_id, text in found.items():
+            try:
+                chain_fees(chain_id, text)
+            except InvalidInput as error:
+                raise ConfigError(f"PLUMBLINE_FEES_{chain_id}: {error}") from error
+    return found
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.domain.blocks import Header
+    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
 
 Document = dict[str, Any]
 RawLog = Mapping[str, Any]
@@ -311,6 +312,22 @@ class Chain(Protocol):
 
     def transaction(self, transaction_hash: str) -> TransactionInfo | None:
         """Return the transaction with its receipt's outcome, or None where the node does not know it."""
+
+    def fees(
+        self, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion] = ()
+    ) -> FeeReading:
+        """Ask in one batch for all that a quote needs; None for what the node does not tell.
+
+        The latest header; fee history of that many blocks with the tips at these percentiles; the node's own
+        tip and gas price; pending transactions; the gas of calls. Raises DoubtfulAnswer, too, where head and
+        history do not fit together.
+        """
+
+    def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
+        """Ask for the gas of calls at the latest block, in one batch.
+
+        A sender who could not pay for the call is taken to be able to.
+        """
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""

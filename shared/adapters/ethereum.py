@@ -6,23 +6,26 @@ import random
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.adapters.block_logs import BlockLogs, logs_by_hash
 from shared.adapters.endpoint_rota import in_thread
 from shared.adapters.endpoints import EndpointPool
 from shared.adapters.ethereum_shapes import LogFilter, read_header, read_hex, read_transaction
+from shared.adapters.fee_questions import ask_fees, ask_gas
 from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
-from shared.adapters.log_ranges import LogRanges
-from shared.adapters.multicall import Multicall
 from shared.errors import DoubtfulAnswer
 from shared.ports import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from shared.adapters.block_logs import BlockLogs
     from shared.adapters.json_rpc import JsonRpcEndpoint
+    from shared.adapters.log_ranges import LogRanges
+    from shared.adapters.multicall import Multicall
     from shared.domain.blocks import Header
+    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
@@ -62,9 +65,28 @@ class EthereumChain:
             probe_s=probe_s,
             max_lag=max_lag,
         )
-        self._multicalls = {endpoint: Multicall(endpoint, calls_per_request) for endpoint in endpoints}
-        self._blocks = BlockLogs(monotonic)
-        self._ranges = LogRanges(self._pool)
+        self._endpoints = endpoints
+        self._calls_per_request = calls_per_request
+
+    # What only some functions need is imported when it is: quotes read no logs, and start in half the time.
+
+    @cached_property
+    def _multicalls(self) -> dict[JsonRpcEndpoint, Multicall]:
+        from shared.adapters.multicall import Multicall  # noqa: PLC0415
+
+        return {endpoint: Multicall(endpoint, self._calls_per_request) for endpoint in self._endpoints}
+
+    @cached_property
+    def _blocks(self) -> BlockLogs:
+        from shared.adapters.block_logs import BlockLogs  # noqa: PLC0415
+
+        return BlockLogs(self._monotonic)
+
+    @cached_property
+    def _ranges(self) -> LogRanges:
+        from shared.adapters.log_ranges import LogRanges  # noqa: PLC0415
+
+        return LogRanges(self._pool)
 
     @property
     def chain_id(self) -> int:
@@ -147,6 +169,8 @@ class EthereumChain:
 
     def logs_of_block(self, block_hash: str, addresses: Sequence[str]) -> list[RawLog]:
         """Return raw logs of one block by its hash; ChainUnavailable where the node does not know it."""
+        from shared.adapters.block_logs import logs_by_hash  # noqa: PLC0415
+
         wanted = LogFilter(addresses)
         if wanted.matches_nothing:
             return []
@@ -237,6 +261,23 @@ class EthereumChain:
             return read_transaction(*(_not_refused(answer) for answer in endpoint.batch(calls)))
 
         return self._pool.run(read)
+
+    def fees(
+        self, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion] = ()
+    ) -> FeeReading:
+        """Ask in one batch for all that a quote needs; None for what the node does not tell."""
+
+        def read(endpoint: JsonRpcEndpoint) -> FeeReading:
+            started = self._monotonic()
+            reading = ask_fees(endpoint, blocks, percentiles, questions)
+            self._pool.saw_head(endpoint, reading.head.header.number, self._monotonic() - started)
+            return reading
+
+        return self._pool.run(read)
+
+    def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
+        """Ask for the gas of calls at the latest block, in one batch."""
+        return self._pool.run(lambda endpoint: ask_gas(endpoint, questions)) if questions else {}
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""

@@ -68,7 +68,7 @@ def read_header(block: Any) -> Header | None:
     """
     if block is None:
         return None
-    block = _read_object(block, "block")
+    block = read_object(block, "block")
     block_hash = read_hash(block.get("hash"), "hash")
     bloom = block.get("logsBloom")
     root = block.get("receiptsRoot")
@@ -87,10 +87,10 @@ def read_transaction(transaction: Any, receipt: Any) -> TransactionInfo | None:
     """Return a transaction with its outcome; ChainUnavailable where the two are not of one block."""
     if transaction is None:
         return None
-    transaction = _read_object(transaction, "transaction")
+    transaction = read_object(transaction, "transaction")
     block_hash = number = ok = None
     if transaction.get("blockHash") is not None:
-        receipt = _read_object(receipt, "receipt")
+        receipt = read_object(receipt, "receipt")
         block_hash = read_hash(transaction["blockHash"], "blockHash")
         number = read_hex(transaction.get("blockNumber"), "blockNumber")
         ok = read_hex(receipt.get("status"), "status") == 1
@@ -101,7 +101,7 @@ def read_transaction(transaction: Any, receipt: Any) -> TransactionInfo | None:
         hash=read_hash(transaction.get("hash"), "hash"),
         sender=_read_digits(transaction.get("from"), "from", _ADDRESS_DIGITS),
         to=None if to is None else _read_digits(to, "to", _ADDRESS_DIGITS),
-        data=_read_bytes(transaction.get("input"), "input"),
+        data=read_bytes(transaction.get("input"), "input"),
         block_number=number,
         block_hash=block_hash,
         ok=ok,
@@ -127,7 +127,8 @@ def read_logs(answer: Any, wanted: LogFilter, first: int, last: int) -> list[Raw
     return answer
 
 
-def _read_object(value: Any, name: str) -> dict[str, Any]:
+def read_object(value: Any, name: str) -> dict[str, Any]:
+    """Return a JSON object."""
     if not isinstance(value, dict):
         raise ChainUnavailable(f"the {name} is not an object")
     return value
@@ -141,11 +142,12 @@ def _read_digits(value: Any, name: str, length: int) -> str:
 
 
 def _read_bloom(value: Any) -> bytes | None:
-    bloom = _read_bytes(value, "logsBloom")
+    bloom = read_bytes(value, "logsBloom")
     return bloom if len(bloom) == BLOOM_BYTES else None  # some chains keep none, and say so by "0x"
 
 
-def _read_bytes(value: Any, name: str) -> bytes:
+def read_bytes(value: Any, name: str) -> bytes:
+    """Return hex data as bytes."""
     try:
         if value[:2] == "0x":
             return bytes.fromhex(value[2:])

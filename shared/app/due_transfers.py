@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.due_page import Page
-from shared.app.event_log import MAPPINGS, is_misfit, mapped_id
 from shared.app.reconcile_page import Candidate
 from shared.app.scrutiny import ARRIVED, Turns
 from shared.domain.events import EVENTS
 from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES
+from shared.domain.transfers import MAPPINGS, is_misfit, mapped_id
 from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
 

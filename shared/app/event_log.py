@@ -17,9 +17,7 @@ from shared.domain.events import (
     is_ours,
     verdict_event,
 )
-from shared.domain.hashing import is_hash, transfer_hash
-from shared.domain.keys import can_be_key
-from shared.domain.state import STATES
+from shared.domain.transfers import MAPPINGS, STATES, mapped_id
 from shared.errors import CorruptEvent
 from shared.ports import Query
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
     from shared.ports import Clock, Document, Documents
 
-MAPPINGS: Final = "transfer_hash_mappings"
 _CUSTODIANS: Final = ("sourceCustodianId", "destinationCustodianId")
 _ROUTING: Final = ("rolloverId", *_CUSTODIANS, "participants")
 
@@ -191,24 +188,6 @@ class EventLog:
                 same = key not in stored or _same(stored[key], documents[key])
                 (appended.already_there if same else appended.conflicting).append(key)
         return appended
-
-
-def mapped_id(key: str, mapping: Mapping[str, Any]) -> str | None:
-    """Return the transfer that a mapping gives to its key, the hash; None where it is no transfer of it.
-
-    The hash is the id's own keccak, so a mapping to any other transfer is a mistake, and to follow it would
-    give one transfer the history of another.
-    """
-    told = mapping.get("transferId")
-    if not isinstance(told, str) or not can_be_key(told):
-        return None
-    return told if transfer_hash(told) == key else None
-
-
-def is_misfit(key: str, mapping: Mapping[str, Any]) -> bool:
-    """Say whether a hash is mapped to the transfer of another one; one that says nothing is none."""
-    told = mapping.get("transferId")
-    return is_hash(key) and isinstance(told, str) and can_be_key(told) and transfer_hash(told) != key
 
 
 def _same(stored: Event, event: Event) -> bool:

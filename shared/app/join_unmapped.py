@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.app.event_log import MAPPINGS
 from shared.app.project_events import readable
 from shared.domain.comparison import supporting_ids
 from shared.domain.events import (
@@ -19,6 +18,7 @@ from shared.domain.events import (
 )
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import fold, is_intact, is_superseded
+from shared.domain.transfers import MAPPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

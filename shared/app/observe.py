@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import CHAIN_HEADS
-from shared.app.event_log import MAPPINGS, mapped_id
 from shared.app.project_events import unreadable
 from shared.app.reconcile_report import REPORTS
 from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
 from shared.domain.hashing import is_hash, transfer_hash
 from shared.domain.state import STATES
+from shared.domain.transfers import MAPPINGS, mapped_id
 from shared.errors import NotFound
 from shared.ports import Query
 

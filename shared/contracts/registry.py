@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shared.contracts.abi_file import AbiFile
+from shared.contracts.actions import compile_actions
 from shared.contracts.mapping import compile_rules
 from shared.contracts.table import Table
 from shared.domain.contract import ContractSpec, Finality, Levels, Reads, Registry
@@ -56,6 +57,7 @@ def load_contract(file: Path) -> ContractSpec:
     finality, levels = _finality(table), _levels(table.table("levels"))
     reads, references = _reads(table.table("reads"), abi), _references(table, abi)
     rules, unmapped = compile_rules(table, abi)
+    actions = compile_actions(table, abi)
     table.nothing_else()
     return ContractSpec(
         name=name,
@@ -71,6 +73,7 @@ def load_contract(file: Path) -> ContractSpec:
         reads=reads,
         references=references,
         abi=abi.entries,
+        actions=actions,
     )
 
 

@@ -45,6 +45,10 @@ class Table:
         """Say whether a table is given."""
         return isinstance(self._values.get(key), dict)
 
+    def value(self, key: str) -> Any:
+        """Return a value of any type."""
+        return self._value(key, None)
+
     def text(self, key: str, default: str | None = None) -> str:
         """Return a string that is not empty; ``default`` where it is not given."""
         value = self._value(key, default)

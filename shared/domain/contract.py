@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from shared.domain.abi import EventDecoder, FunctionCodec
+    from shared.domain.actions import ActionRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class ContractSpec:
     reads: Reads
     references: Sequence[tuple[FunctionCodec, str]]
     abi: Sequence[Mapping[str, Any]] = field(repr=False)
+    actions: Mapping[str, ActionRule] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

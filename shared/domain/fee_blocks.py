@@ -16,7 +16,7 @@ ENTRY_PERCENTILE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class BlockFees:
-    """One block's fee fields; ``timestamp`` in seconds since 1970 (UTC), fees in wei.
+    """One block's fee fields; ``timestamp`` in seconds since 1970 (UTC; 0: not told), fees in wei.
 
     ``tips``: the effective tip at some percentiles of the block's gas (`eth_feeHistory` rewards), by
     percentile from 0 to 100; empty where there are none. Raises InvalidInput for what is no block.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from shared.domain.congestion import CongestionRules
 from shared.domain.fees import FeeRules, GrowthRules
 from shared.errors import InvalidInput
 
@@ -29,28 +30,51 @@ LOCAL: Final = FeeRules(target_of=2, change_denominator=8, limit_drift=None)
 """anvil and hardhat: Ethereum's formula, with a gas limit that can be set at will."""
 
 
+_CROWDED: Final = CongestionRules()
+UNKNOWN_RULE: Final = GrowthRules()
+"""Of a chain that is not in the table: neither its next base fee nor its worst one is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChainFees:
-    """How fees work on a chain: its rule, and whether a tip buys anything there.
+    """How fees work on a chain: its rule, whether a tip buys anything there, and how its blocks come.
 
     ``header_says``: its headers carry their own numbers, and the rule here is only what it once began with.
+    ``node_says``: the node may be told another next base fee, and says which. ``tip_wei``: what is paid
+    where tips buy nothing. ``block_s``: seconds between blocks (0: they come at any time); ``look_s``: how
+    often the head is looked at once the next block is due; ``stale_s``: age of the head past which the node
+    is behind (None: never, blocks come when somebody sends). ``l1_in_gas``: part of the gas pays for data on
+    L1; ``l1_apart``: that is paid besides, and is in no figure here.
     """
 
     rules: FeeRules | GrowthRules
     tips: bool = True
     header_says: bool = False
+    node_says: bool = False
+    tip_wei: int = 0
+    block_s: float = 12.0
+    look_s: float = 1.0
+    stale_s: float | None = 120.0
+    l1_in_gas: bool = False
+    l1_apart: bool = False
+    congestion: CongestionRules = _CROWDED
 
+
+_OP: Final = ChainFees(OP_CANYON, header_says=True, block_s=2, look_s=0.5, stale_s=60, l1_apart=True)
+_ARBITRUM: Final = ChainFees(ARBITRUM_ONE, tips=False, block_s=0.25, look_s=0.5, stale_s=60, l1_in_gas=True)
+"""A sequencer of Arbitrum makes a block only where there is something to put in: see ``stale_s``."""
+UNKNOWN: Final = ChainFees(UNKNOWN_RULE, block_s=1, look_s=0.5)
 
 CHAINS: Final = {
     1: ChainFees(ETHEREUM),
     11155111: ChainFees(ETHEREUM),
-    10: ChainFees(OP_CANYON, header_says=True),
-    8453: ChainFees(OP_CANYON, header_says=True),
-    137: ChainFees(POLYGON_LISOVO),
-    42161: ChainFees(ARBITRUM_ONE, tips=False),
-    42170: ChainFees(GrowthRules(floor_wei=10_000_000), tips=False),
-    421614: ChainFees(GrowthRules(floor_wei=10_000_000), tips=False),
-    31337: ChainFees(LOCAL),
+    10: _OP,
+    8453: _OP,
+    137: ChainFees(POLYGON_LISOVO, block_s=2, look_s=0.5, stale_s=60),
+    42161: _ARBITRUM,
+    42170: replace(_ARBITRUM, stale_s=300),
+    421614: replace(_ARBITRUM, stale_s=300),
+    31337: ChainFees(LOCAL, node_says=True, block_s=0, look_s=0.1, stale_s=None),
 }
 """Rules by chain id. A chain that is not here is unknown: its settings must say."""
 

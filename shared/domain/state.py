@@ -14,6 +14,7 @@ from shared.domain.events import CORRECTION, REINSTATED, SUPERSEDED, is_ours
 from shared.domain.hashing import digest, is_hash
 from shared.domain.lifecycle import STEPS, state_reached
 from shared.domain.status import APPROVED, CLOSED, displayed_status
+from shared.domain.transfers import STATES as STATES  # noqa: PLC0414 - where many look for it
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 State = dict[str, Any]
 """A document of ``rollover_states/{rolloverId}``."""
 
-STATES: Final = "rollover_states"
 PROOF_LIMIT: Final = 64
 
 _LOG, _FOREIGN, _CONTRACT_STATE = range(3)

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FUNCTIONS: Final = Path(__file__).resolve().parents[2] / "functions"
-SERVED: Final = {"handle_chain_event": "cloudevent", "project_events": "cloudevent", "reconcile": "http"}
+SERVED: Final = {
+    "handle_chain_event": "cloudevent",
+    "project_events": "cloudevent",
+    "reconcile": "http",
+    "quote_gas": "http",
+}
 """The functions that answer requests, with their signature types; ``listen_chain`` runs by itself."""
 _WORKERS: Final = 2
 _THREADS: Final = 4

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.event_log import MAPPINGS
 from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
+from shared.domain.transfers import MAPPINGS
 from shared.local import chain_control
 from shared.local.escrow import calldata
 from shared.local.story_cast import LEVEL_NAMES, Standing, Transfer, address_of

@@ -36,6 +36,8 @@ NODE = ["shared.adapters.ethereum", "urllib3"]
         ("project_events", "sqlite", [*GOOGLE, *NODE, "Crypto", "shared.contracts.registry"]),
         ("handle_chain_event", "sqlite", [*GOOGLE, *NODE]),
         ("reconcile", "sqlite", GOOGLE),
+        ("quote_gas", "sqlite", GOOGLE),
+        ("quote_gas", "firestore", ["google.pubsub_v1", "google.events"]),
         ("project_events", "firestore", ["google.pubsub_v1", "google.events", "Crypto", *NODE[:1]]),
         ("handle_chain_event", "firestore", ["google.pubsub_v1", "google.events", *NODE[:1]]),
         ("reconcile", "firestore", ["google.pubsub_v1", "google.events"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("cold_start", "projection", "reconcile", "memory", "backfill", "whole_way", "latency")
+BENCHMARKS = ("cold_start", "projection", "reconcile", "memory", "backfill", "whole_way", "latency", "quote")
 
 
 def main() -> int:

@@ -17,13 +17,15 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
+from shared.domain.fee_record import TIP_PERCENTILES
 from tests.support import parts
 from tests.support.firestore_emulator import HOST_VARIABLE, FirestoreEmulator
+from tests.support.rpc_server import RpcServer, result
 from tests.support.triggers import log_message, settled_log, started_event, started_trigger
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 PREFIX: Final = "PLUMBLINE_"
 CHAIN_ID: Final = 31337
+BLOCKS: Final = 300
 ADDRESS: Final = "0x" + "e5" * 20
 HELLO: Final = """
 import functions_framework
@@ -46,11 +49,11 @@ IDLE: Final = {"hello": "", "hello_firestore": "import google.cloud.firestore"}
 CHILD: Final = """
 import io, sys
 from functions_framework import create_app
-target, source, body, *headers = sys.argv[1:]
-app = create_app(target, source, "cloudevent")
+target, source, kind, query, body, *headers = sys.argv[1:]
+app = create_app(target, source, kind)
 data = open(body, "rb").read()
 environ = {
-    "REQUEST_METHOD": "POST", "PATH_INFO": "/", "SCRIPT_NAME": "", "QUERY_STRING": "",
+    "REQUEST_METHOD": "GET" if query else "POST", "PATH_INFO": "/", "SCRIPT_NAME": "", "QUERY_STRING": query,
     "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
     "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(data),
     "wsgi.errors": sys.stderr, "wsgi.multithread": False, "wsgi.multiprocess": False,
@@ -76,19 +79,21 @@ CASES: Final = (
     Case("handle_chain_event", "sqlite", "hello", 2.0),
     Case("project_events", "firestore", "hello_firestore", 1.2),
     Case("handle_chain_event", "firestore", "hello_firestore", 1.2),
+    Case("quote_gas", "sqlite", "hello", 2.0),
+    Case("quote_gas", "firestore", "hello_firestore", 1.2),
 )
 
 
 class Bench:
     """Starts functions in a directory of its own; every request is one that was never made before."""
 
-    def __init__(self, home: Path, emulator: str | None) -> None:
+    def __init__(self, home: Path, emulator: str | None, node: str) -> None:
         self._home = home
         file = write_contract_file(home / "contracts", CHAIN_ID, ADDRESS, 1, Finality(depth=0))
         self._topic = load_registry(file).contracts[0].topics_of("settled")[0]
         self._requests = 0
         bare = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        contracts = {"PLUMBLINE_CONTRACTS": str(file)}
+        contracts = {"PLUMBLINE_CONTRACTS": str(file), f"PLUMBLINE_RPC_{CHAIN_ID}": node}
         self._environ: dict[str, dict[str, str]] = {
             "idle": bare,
             "sqlite": {**bare, **contracts, "PLUMBLINE_STORE": f"sqlite:///{home / 'store.sqlite'}"},
@@ -123,9 +128,16 @@ class Bench:
         file = self._home / "body.json"
         file.write_bytes(body)
         wsgi = [f"HTTP_{name.upper().replace('-', '_')}={value}" for name, value in headers.items()]
-        return first_answer_s([target, str(folder / "main.py"), str(file), *wsgi], self._environ[store])
+        quotes = trigger == "quote_gas"
+        query = f"action=agree_send&transfer=transfer-{self._requests}" if quotes else ""
+        kind = ["http" if quotes else "cloudevent", query]
+        return first_answer_s(
+            [target, str(folder / "main.py"), *kind, str(file), *wsgi], self._environ[store]
+        )
 
     def _request(self, trigger: str, number: int) -> tuple[bytes, dict[str, str]]:
+        if trigger == "quote_gas":
+            return b"", {}
         if trigger == "project_events":
             return started_trigger(started_event(f"transfer-{number}"))
         return log_message(CHAIN_ID, [settled_log(ADDRESS, self._topic, number)])
@@ -144,6 +156,27 @@ def first_answer_s(arguments: list[str], environ: Mapping[str, str]) -> float:
     return took
 
 
+def quiet_node(body: Any) -> Any:
+    """Answer what a first quote asks, from memory: 300 blocks of history, the head as old as this second."""
+    if isinstance(body, list):
+        return [quiet_node(entry) for entry in body]
+    told: dict[str, Any] = {
+        "eth_chainId": hex(CHAIN_ID),
+        "eth_getBlockByNumber": {
+            "number": hex(BLOCKS), "hash": "0x" + "ab" * 32, "parentHash": "0x" + "ba" * 32,
+            "timestamp": hex(int(time.time())), "baseFeePerGas": "0x3b9aca00", "gasUsed": "0xe4e1c0",
+            "gasLimit": "0x1c9c380", "extraData": "0x",
+        },
+        "eth_feeHistory": {
+            "oldestBlock": "0x1", "baseFeePerGas": ["0x3b9aca00"] * (BLOCKS + 1),
+            "gasUsedRatio": [0.5] * BLOCKS, "reward": [["0x5f5e100"] * len(TIP_PERCENTILES)] * BLOCKS,
+        },
+        "eth_maxPriorityFeePerGas": "0x5f5e100", "eth_gasPrice": "0x3b9aca00",
+        "txpool_status": {"pending": "0x0"}, "eth_estimateGas": "0x16d30",
+    }  # fmt: skip
+    return result(body, told[body["method"]])
+
+
 def label(case: Case) -> str:
     """Return the case's name."""
     return f"{case.function} on {case.store}"
@@ -155,7 +188,8 @@ def measure(rounds: int) -> dict[str, float]:
     with ExitStack() as opened:
         home = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         emulator = opened.enter_context(FirestoreEmulator(part.found, home)) if part.found else None
-        bench = Bench(home, emulator.host if emulator else None)
+        node = opened.enter_context(RpcServer(quiet_node))
+        bench = Bench(home, emulator.host if emulator else None, node.url)
         bench.round(0)
         runs = [bench.round(number) for number in range(rounds)]
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.adapters.ethereum import EthereumChain
 from shared.adapters.json_rpc import JsonRpcEndpoint
+from shared.domain.fee_reading import GasAnswer, GasQuestion
 from shared.domain.hashing import keccak_256, transfer_hash
 from shared.local import chain_control
 from shared.local.escrow import calldata
@@ -72,7 +73,13 @@ class FakeWorld:
                 raise Reverted(INVALID_STATE)
             return answer_state(call, block_number) if call.to == self.contract else b""
 
+        def on_estimate(question: GasQuestion) -> GasAnswer:
+            if question.data[:4] == calldata.selector("executeTransfer(bytes32)"):
+                return GasAnswer(revert=INVALID_STATE)
+            return GasAnswer(gas=93_000)
+
         self.chain.on_call = on_call
+        self.chain.on_estimate = on_estimate
         self.chain.mine()
         self.chain.deploy(self.contract)
 
@@ -87,7 +94,10 @@ class FakeWorld:
             "transactionHash": sent,
         }
         header = self.chain.mine(
-            [log], [TransactionInfo(sent, NOBODY, self.contract, data, None, None, ok=True)]
+            [log],
+            [TransactionInfo(sent, NOBODY, self.contract, data, None, None, ok=True)],
+            gas_used=93_000,
+            tip_wei=10**9,
         )
         self.chain.set_state(header.number, self.contract, key, 2)
         return sent

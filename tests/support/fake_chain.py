@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.blocks import Header
+from shared.domain.fee_chains import ETHEREUM
+from shared.domain.fee_reading import FeeHead, FeeHistory, FeeReading, GasAnswer, GasQuestion
+from shared.domain.fees import next_base_fee
 from shared.domain.hashing import digest
 from shared.errors import ChainUnavailable, RangeRefused
 from shared.ports import Call, CallResult, EndpointHealth, RawLog, Reading, TransactionInfo
@@ -32,6 +35,8 @@ class FakeBlock:
     header: Header
     logs: tuple[dict[str, Any], ...]
     transactions: Mapping[str, TransactionInfo]
+    fees: FeeHead
+    tip_wei: int | None = None
 
 
 class FakeChain:
@@ -44,7 +49,13 @@ class FakeChain:
     second endpoint for ``read_range``. ``doubts`` lists what was doubted. ``on_call(call, block_number)``
     answers calls (default: the state set by ``set_state`` for the hash after the selector) and raises
     Reverted.
+
+    Fees: blocks of ``gas_limit`` by Ethereum's rule from ``base_fee_wei`` on (None: a legacy chain).
+    ``node_tip_wei``, ``gas_price_wei``, ``pending`` are what the node says (None: it refuses), and
+    ``history_blocks`` at most of fee history (0: none). ``on_estimate(question)`` answers gas questions.
     """
+
+    gas_limit = 30_000_000
 
     def __init__(
         self,
@@ -55,6 +66,7 @@ class FakeChain:
         finalized_depth: int = 64,
         genesis_time: int = 1_700_000_000,
         block_time_s: int = 12,
+        base_fee_wei: int | None = 10**9,
     ) -> None:
         self._chain_id = chain_id
         self._remote_chain_id = chain_id if remote_chain_id is None else remote_chain_id
@@ -75,8 +87,15 @@ class FakeChain:
         self.known_limits: dict[str, Any] = {}
         self.on_call: Callable[[Call, int], bytes] = self._state_of
         self.requests = 0
+        self.node_tip_wei: int | None = 10**9
+        self.gas_price_wei: int | None = 2 * 10**9
+        self.pending: int | None = 0
+        self.history_blocks = 1024
+        self.fee_batches = 0
+        self.gas_batches = 0
+        self.on_estimate: Callable[[GasQuestion], GasAnswer] = lambda _: GasAnswer(refused="no estimate here")
         genesis = Header(0, "0x" + digest([chain_id]), "0x" + "00" * 32, genesis_time)
-        self.blocks = [FakeBlock(genesis, (), {})]
+        self.blocks = [FakeBlock(genesis, (), {}, FeeHead(genesis, base_fee_wei, 0, self.gas_limit))]
 
     # Making the chain.
 
@@ -86,8 +105,10 @@ class FakeChain:
         transactions: Sequence[TransactionInfo] = (),
         *,
         timestamp: int | None = None,
+        gas_used: int = 0,
+        tip_wei: int | None = None,
     ) -> Header:
-        """Append a block and return its header.
+        """Append a block and return its header; ``tip_wei``: what all of its gas paid.
 
         Each log gives ``address``, ``topics``, ``data`` (hex) and may give ``transactionHash``; without it
         it is of a transaction of its own. ``transactions`` are filled in with the block.
@@ -120,7 +141,12 @@ class FakeChain:
             }
             for i, (log, key) in enumerate(zip(logs, hashes, strict=True))
         )
-        self.blocks.append(FakeBlock(header, raw, mined))
+        told = self.blocks[-1].fees
+        base_fee = told.base_fee_wei
+        if base_fee is not None:
+            base_fee = next_base_fee(ETHEREUM, base_fee, told.gas_used, told.gas_limit)
+        fees = FeeHead(header, base_fee, gas_used, self.gas_limit)
+        self.blocks.append(FakeBlock(header, raw, mined, fees, tip_wei))
         return header
 
     def mine_empty(self, count: int) -> Header:
@@ -295,6 +321,37 @@ class FakeChain:
         visible = self._asked(2)
         found = (b.transactions[transaction_hash] for b in visible if transaction_hash in b.transactions)
         return next(found, None)
+
+    def fees(
+        self, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion] = ()
+    ) -> FeeReading:
+        """Answer from the blocks."""
+        visible = self._asked(5 + len(questions))
+        self.fee_batches += 1
+        head = visible[-1].fees
+        told = None
+        if head.base_fee_wei is not None and self.history_blocks:
+            shown = visible[-min(blocks, self.history_blocks) :]
+            fees = [block.fees.base_fee_wei or 0 for block in shown]
+            following = next_base_fee(ETHEREUM, head.base_fee_wei, head.gas_used, head.gas_limit)
+            told = FeeHistory(
+                oldest=shown[0].header.number,
+                base_fees_wei=(*fees, following),
+                uses=tuple(block.fees.gas_used / block.fees.gas_limit for block in shown),
+                tips=tuple(
+                    {} if block.tip_wei is None else dict.fromkeys(percentiles, block.tip_wei)
+                    for block in shown
+                ),
+            )
+        answers = {question: self.on_estimate(question) for question in questions}
+        return FeeReading(head, told, self.node_tip_wei, self.gas_price_wei, self.pending, answers)
+
+    def estimate_gas(self, questions: Sequence[GasQuestion]) -> dict[GasQuestion, GasAnswer]:
+        """Answer through ``on_estimate``."""
+        if questions:
+            self._asked(len(questions))
+            self.gas_batches += 1
+        return {question: self.on_estimate(question) for question in questions}
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the hash at a height, and ``other_votes``."""

@@ -20,6 +20,7 @@ _PLACES = (
     "PLUMBLINE_RPC_<CHAINID>",
     "PLUMBLINE_WS_<CHAINID>",
     "PLUMBLINE_PLATFORM_WALLETS",
+    "PLUMBLINE_FEES_<CHAINID>",
 )
 LEAST = {"PLUMBLINE_STORE": "sqlite:///store.sqlite", "PLUMBLINE_CONTRACTS": "contracts"}
 
@@ -161,6 +162,14 @@ def test_no_url_is_ever_shown(key: str, url: str) -> None:
     except ConfigError as error:
         shown = f"{error!r} {error.__cause__!r}"
     assert key not in shown
+
+
+def test_fees_of_a_chain_are_checked_at_the_start() -> None:
+    """A chain's fee settings are kept as they are; a wrong one names its variable and its key."""
+    settings = Settings.from_env({**LEAST, "PLUMBLINE_FEES_42161": "tip_wei=7"})
+    assert settings.fees == {42161: "tip_wei=7"}
+    with pytest.raises(ConfigError, match="PLUMBLINE_FEES_1: tipps"):
+        Settings.from_env({**LEAST, "PLUMBLINE_FEES_1": "tipps=no"})
 
 
 def test_the_document_lists_exactly_the_settings() -> None:

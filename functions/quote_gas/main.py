@@ -1,0 +1,52 @@
+"""HTTP → a gas quote: what to pay, how much gas to allow, and how sure that is."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import functions_framework
+
+from shared.adapters.http_problem import answer, problem
+from shared.adapters.quote_api import quote_answer
+from shared.bootstrap import plumbline
+from shared.errors import InvalidInput, NotFound, PlumblineError, WrongMethod
+
+if TYPE_CHECKING:
+    from flask import Request
+
+    from shared.adapters.http_problem import Answer
+
+_LOG = logging.getLogger("plumbline.quote_gas")
+
+
+def _quote(request: Request) -> Answer:
+    query = request.query_string.decode("ascii", "replace")
+    return quote_answer(plumbline().quote_gas.answer(query), request.headers.get("If-None-Match"))
+
+
+def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request
+    from shared.adapters.quote_openapi import openapi  # noqa: PLC0415 - few ever ask for it
+
+    return answer(openapi())
+
+
+ROUTES = {"/": _quote, "/quote": _quote, "/openapi.json": _openapi}
+
+
+@functions_framework.http
+def quote_gas(request: Request) -> Answer:
+    """Quote: GET ``/quote`` (or ``/``) with the fields of the description at ``/openapi.json``."""
+    try:
+        route = ROUTES.get(request.path)
+        if route is None:
+            raise NotFound(f"there is nothing at {request.path}; known are {', '.join(ROUTES)}")
+        if request.method not in ("GET", "HEAD"):
+            body, status, headers = problem(WrongMethod("quote_gas takes GET alone"))
+            return body, status, {**headers, "Allow": "GET, HEAD"}
+        return route(request)
+    except InvalidInput as error:
+        return problem(error)
+    except PlumblineError as error:
+        _LOG.warning("no quote: %s: %s", error.code, error)
+        return problem(error)

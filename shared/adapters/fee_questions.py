@@ -1,0 +1,194 @@
+"""Everything about fees in one JSON-RPC batch, and what nodes answer, read strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.adapters.ethereum_shapes import read_bytes, read_header, read_hex, read_object
+from shared.adapters.json_rpc_failures import CallRefused, NotThere, revert_data
+from shared.domain.fee_reading import FeeHead, FeeHistory, FeeReading, GasAnswer
+from shared.errors import ChainUnavailable, DoubtfulAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.adapters.json_rpc import JsonRpcEndpoint
+    from shared.domain.fee_reading import GasQuestion
+
+_NODE_INTERFACE: Final = "0x00000000000000000000000000000000000000c8"
+_L1_COMPONENT: Final = "0x77d488a2"
+"""`gasEstimateL1Component(address,bool,bytes)` of Nitro's NodeInterface, which is the node itself."""
+_WORD: Final = 64
+_LEAST_GAS: Final = 21_000
+"""What every transaction pays before its first instruction (Yellow Paper, G_transaction)."""
+_POOR: Final = re.compile(r"insufficient|allowance", re.IGNORECASE)
+_RICH: Final = hex(1 << 96)
+_FIXED: Final = 5
+"""Entries of the batch before the gas questions."""
+
+Entry = tuple[str, "Sequence[Any]"]
+
+
+def ask_fees(
+    endpoint: JsonRpcEndpoint, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion]
+) -> FeeReading:
+    """Ask for head, history of so many blocks, tip, gas price, pool and the gas of calls, in one batch.
+
+    What the node refuses to tell is None. Raises ChainUnavailable where it does not tell its head,
+    DoubtfulAnswer where what it tells does not fit together.
+    """
+    entries: list[Entry] = [
+        ("eth_getBlockByNumber", ["latest", False]),
+        ("eth_feeHistory", [hex(blocks), "latest", list(percentiles)]),
+        ("eth_maxPriorityFeePerGas", []),
+        ("eth_gasPrice", []),
+        ("txpool_status", []),
+        *_gas_entries(questions),
+    ]
+    answers = endpoint.batch(entries)
+    block, history, tip, price, pool = answers[:_FIXED]
+    if isinstance(block, CallRefused):
+        raise block
+    head = read_fee_head(block)
+    if head is None:
+        raise NotThere(f"{endpoint.name} has no latest block")
+    told = None if isinstance(history, CallRefused) or history is None else read_history(history, percentiles)
+    if told is not None and head.base_fee_wei is not None:
+        _check(told, head)
+    return FeeReading(
+        head=head,
+        history=told,
+        node_tip_wei=_number(tip, "maxPriorityFeePerGas"),
+        gas_price_wei=_number(price, "gasPrice"),
+        pending=_number(pool.get("pending"), "pending") if isinstance(pool, dict) else None,
+        gas=_gas(endpoint, questions, answers[_FIXED:]),
+    )
+
+
+def ask_gas(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
+    """Ask for the gas of calls, in one batch."""
+    return _gas(endpoint, questions, endpoint.batch(_gas_entries(questions))) if questions else {}
+
+
+def read_fee_head(block: Any) -> FeeHead | None:
+    """Return a block's header with its fee fields, or None where the node answered null."""
+    header = read_header(block)
+    if header is None:
+        return None
+    base_fee, data_gas = block.get("baseFeePerGas"), block.get("blobGasUsed")
+    used, limit = read_hex(block.get("gasUsed"), "gasUsed"), read_hex(block.get("gasLimit"), "gasLimit")
+    if not 0 <= used <= limit or limit == 0:
+        raise DoubtfulAnswer(f"block {header.number} used {used} gas of {limit}")
+    return FeeHead(
+        header=header,
+        base_fee_wei=None if base_fee is None else read_hex(base_fee, "baseFeePerGas"),
+        gas_used=used,
+        gas_limit=limit,
+        extra_data=read_bytes(block.get("extraData", "0x"), "extraData"),
+        blob_gas_used=None if data_gas is None else read_hex(data_gas, "blobGasUsed"),
+    )
+
+
+def read_history(answer: Any, percentiles: Sequence[float]) -> FeeHistory | None:
+    """Return what `eth_feeHistory` answered; None where it tells of no block."""
+    answer = read_object(answer, "fee history")
+    fees, ratios, rewards = (answer.get(name) for name in ("baseFeePerGas", "gasUsedRatio", "reward"))
+    if not isinstance(fees, list) or not isinstance(ratios, list) or len(fees) != len(ratios) + 1:
+        raise ChainUnavailable("a fee history whose base fees and ratios do not fit together")
+    if not ratios:
+        return None
+    uses = tuple(_share(ratio) for ratio in ratios)
+    rows = rewards if isinstance(rewards, list) and len(rewards) == len(ratios) else [None] * len(ratios)
+    return FeeHistory(
+        oldest=read_hex(answer.get("oldestBlock"), "oldestBlock"),
+        base_fees_wei=tuple(read_hex(fee, "baseFeePerGas") for fee in fees),
+        uses=uses,
+        tips=tuple(_tips(row, percentiles, use) for row, use in zip(rows, uses, strict=True)),
+    )
+
+
+def _tips(row: Any, percentiles: Sequence[float], use: float) -> Mapping[float, int]:
+    # go-ethereum `eth/gasprice/feehistory.go` says 0 for each percentile of a block without transactions.
+    if not isinstance(row, list) or len(row) != len(percentiles) or None in row or use == 0:
+        return {}
+    return {at: read_hex(tip, "reward") for at, tip in zip(percentiles, row, strict=True)}
+
+
+def _share(ratio: Any) -> float:
+    if isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 <= ratio <= 1:
+        return float(ratio)
+    raise ChainUnavailable(f"a fee history with a gasUsedRatio of {ratio!r}")
+
+
+def _check(history: FeeHistory, head: FeeHead) -> None:
+    at = head.header.number - history.oldest
+    # One block behind is how a node's cache may be; its reckoning of the next base fee is the head's then.
+    if not 0 <= at <= len(history.uses):
+        raise DoubtfulAnswer(
+            f"the latest block is {head.header.number}, and fee history ends at {history.newest}"
+        )
+    if history.base_fees_wei[at] != head.base_fee_wei:
+        raise DoubtfulAnswer(f"header and fee history of block {head.header.number} differ in the base fee")
+
+
+def _number(answer: Any, name: str) -> int | None:
+    """Return a quantity; None where the node refused, or has nothing to say."""
+    return None if answer is None or isinstance(answer, CallRefused) else read_hex(answer, name)
+
+
+def _gas_entries(questions: Sequence[GasQuestion]) -> list[Entry]:
+    entries: list[Entry] = [("eth_estimateGas", [_call(question)]) for question in questions]
+    return entries + [("eth_call", [_l1_call(question), "latest"]) for question in questions if question.l1]
+
+
+def _call(question: GasQuestion) -> dict[str, str]:
+    call = {"to": question.to, "data": "0x" + question.data.hex()}
+    return call if question.sender is None else {"from": question.sender, **call}
+
+
+def _l1_call(question: GasQuestion) -> dict[str, str]:
+    size = len(question.data)
+    words = [int(question.to, 16), 0, 3 * 32, size]
+    data = "".join(f"{word:064x}" for word in words) + (question.data + bytes(-size % 32)).hex()
+    return {"to": _NODE_INTERFACE, "data": _L1_COMPONENT + data}
+
+
+def _gas(
+    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any]
+) -> dict[GasQuestion, GasAnswer]:
+    told = dict(zip(questions, answers, strict=False))
+    poor = [q for q, answer in told.items() if isinstance(answer, CallRefused) and _POOR.search(answer.said)]
+    poor = [question for question in poor if question.sender is not None]
+    if poor:
+        # What the sender owns is no part of the question: asked again as if it owned enough.
+        rich = [{question.sender: {"balance": _RICH}} for question in poor]
+        calls = zip(poor, rich, strict=True)
+        again = endpoint.batch([("eth_estimateGas", [_call(q), "latest", state]) for q, state in calls])
+        told |= {
+            question: answer
+            for question, answer in zip(poor, again, strict=True)
+            if not isinstance(answer, CallRefused) or revert_data(answer) is not None
+        }
+    found = {question: _gas_answer(answer) for question, answer in told.items()}
+    on_l1 = [question for question in questions if question.l1]
+    for question, answer in zip(on_l1, answers[len(questions) :], strict=True):
+        found[question] = replace(found[question], l1_gas=_first_word(answer))
+    return found
+
+
+def _gas_answer(answer: Any) -> GasAnswer:
+    if isinstance(answer, CallRefused):
+        reverted = revert_data(answer)
+        return GasAnswer(revert=reverted) if reverted is not None else GasAnswer(refused=str(answer))
+    gas = read_hex(answer, "gas")
+    if gas < _LEAST_GAS:
+        raise DoubtfulAnswer(f"an estimate of {gas} gas, less than any transaction pays")
+    return GasAnswer(gas=gas)
+
+
+def _first_word(answer: Any) -> int | None:
+    if isinstance(answer, str) and len(answer) >= 2 + _WORD:
+        return read_hex(answer[: 2 + _WORD], "gasEstimateForL1")
+    return None

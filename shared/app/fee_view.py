@@ -1,0 +1,194 @@
+"""A chain's fees at its latest block: asked for once a block, however many callers there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.domain.congestion import Congestion, congestion
+from shared.domain.fee_outlook import next_fee
+from shared.domain.fee_quote import FeeMarket
+from shared.domain.fee_record import TIP_PERCENTILES
+from shared.domain.fee_window import extended, unbroken, uses
+from shared.errors import ChainUnavailable
+
+if TYPE_CHECKING:
+    from shared.app.fee_records import FeeRecords
+    from shared.domain.blocks import Header
+    from shared.domain.fee_blocks import BlockFees
+    from shared.domain.fee_chains import ChainFees
+    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
+    from shared.domain.tips import TipObservation
+    from shared.ports import Chain, Clock
+
+_OVERLAP: Final = 20
+"""Blocks asked for again with each new one: deeper reorgs matter to no statistic."""
+_MOST_QUESTIONS: Final = 50
+"""Calls whose gas is asked for along with a new block; the rest is asked for when it is wanted."""
+_SPARE: Final = 8
+"""Blocks asked for beyond those that should have come since."""
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Everything about fees at one head; ``market`` is None on a legacy chain.
+
+    ``gas`` grows as callers ask for calls, and ``asked`` says for which they did; ``made`` and
+    ``answers`` hold what was made of all this.
+    """
+
+    reading: FeeReading
+    blocks: dict[int, BlockFees]
+    market: FeeMarket | None
+    congestion: Congestion
+    gas: dict[GasQuestion, GasAnswer]
+    asked: set[GasQuestion] = field(default_factory=set)
+    made: dict[Any, Any] = field(default_factory=dict)
+    answers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Header:
+        """The block that it was made at."""
+        return self.reading.head.header
+
+
+class FeeView:
+    """One chain's latest snapshot, shared by all threads.
+
+    A head is taken for the latest until the next block is due; from then on it is looked at, at most every
+    ``look_s``, and everything is asked anew, in one batch, when it is another one. Callers that come
+    meanwhile wait for that same batch, or for its failure.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        fees: ChainFees,
+        records: FeeRecords,
+        clock: Clock,
+        *,
+        history: int,
+        records_s: float,
+    ) -> None:
+        self.fees = fees
+        self._chain = chain
+        self._records = records
+        self._clock = clock
+        self._history = history
+        self._records_s = records_s
+        self._lock = Lock()
+        self._wanted: dict[GasQuestion, None] = {}
+        self._snapshot: Snapshot | None = None
+        self._failure: tuple[float, ChainUnavailable] | None = None
+        self._observed: tuple[float, list[TipObservation]] | None = None
+        self.fresh_until_s = 0.0
+
+    def snapshot(self, question: GasQuestion | None = None) -> Snapshot:
+        """Return the snapshot of the latest block, with the gas of the call if one is asked for.
+
+        Raises ChainUnavailable where the node does not answer, or its head is too old.
+        """
+        came_s = self._clock.monotonic_s()
+        snapshot = self._current(question)
+        if snapshot is not None:
+            return snapshot
+        if question is not None:
+            self._wanted[question] = None
+        with self._lock:
+            if (snapshot := self._current(question)) is not None:
+                return snapshot
+            if self._failure is not None and came_s <= self._failure[0] + self.fees.look_s:
+                raise self._failure[1]
+            try:
+                snapshot = self._look(question)
+            except ChainUnavailable as error:
+                self._failure = (self._clock.monotonic_s(), error)
+                raise
+            self._failure = None
+            return snapshot
+
+    @property
+    def fresh(self) -> Snapshot | None:
+        """The snapshot while its block is surely the latest, else None."""
+        return self._current(None)
+
+    def expires_at(self, snapshot: Snapshot) -> datetime | None:
+        """Return when the next block is due; None where blocks come at any time."""
+        if not self.fees.block_s:
+            return None
+        return datetime.fromtimestamp(snapshot.head.timestamp + self.fees.block_s, UTC)
+
+    def _current(self, question: GasQuestion | None) -> Snapshot | None:
+        snapshot = self._snapshot
+        if snapshot is None or self._clock.monotonic_s() >= self.fresh_until_s:
+            return None
+        if question is None:
+            return snapshot
+        snapshot.asked.add(question)
+        return snapshot if question in snapshot.gas else None
+
+    def _look(self, question: GasQuestion | None) -> Snapshot:
+        wanted = {} if question is None else {question: None}
+        while self._wanted:
+            wanted[self._wanted.popitem()[0]] = None
+        snapshot = self._snapshot
+        if snapshot is None:
+            return self._ask(None, wanted)
+        if self._clock.monotonic_s() >= self.fresh_until_s:
+            head = self._chain.head()
+            if head.hash != snapshot.head.hash:
+                return self._ask(snapshot, wanted)
+            self._keep(snapshot)
+        missing = [question for question in wanted if question not in snapshot.gas]
+        snapshot.gas.update(self._chain.estimate_gas(missing))
+        return snapshot
+
+    def _ask(self, previous: Snapshot | None, wanted: dict[GasQuestion, None]) -> Snapshot:
+        """Ask for everything: the calls wanted now, too, and those that were wanted at the block before."""
+        questions = [*dict.fromkeys([*wanted, *(previous.asked if previous else ())])][:_MOST_QUESTIONS]
+        count = self._blocks_to_ask(previous)
+        reading = self._chain.fees(count, TIP_PERCENTILES, questions)
+        head = reading.head
+        if reading.history is None and head.base_fee_wei is not None:
+            self._history = max(_OVERLAP, count // 2)  # some nodes refuse as many
+        known = previous.blocks if previous else self._records.rows(self._chain.chain_id, head.header.number)
+        blocks = extended(known, head, reading.history)
+        told = reading.history.base_fee_of(head.header.number + 1) if reading.history else None
+        last = list(blocks.values())[-unbroken(blocks) :]
+        market = None
+        if head.base_fee_wei is not None:
+            following = next_fee(self.fees, head, told)
+            market = FeeMarket(self.fees, following, last, self._observations(), reading.node_tip_wei)
+        crowded = congestion(self.fees.congestion, uses(last), head.gas_limit, reading.pending)
+        snapshot = Snapshot(reading, blocks, market, crowded, dict(reading.gas))
+        snapshot.asked.update(wanted)
+        self._keep(snapshot)
+        self._snapshot = snapshot
+        return snapshot
+
+    def _blocks_to_ask(self, previous: Snapshot | None) -> int:
+        if previous is None or not self.fees.block_s:
+            return self._history
+        if unbroken(previous.blocks) < min(self._history, previous.head.number + 1):
+            return self._history
+        passed_s = self._clock.now().timestamp() - previous.head.timestamp
+        return min(max(int(passed_s / self.fees.block_s) + _SPARE, _OVERLAP), self._history)
+
+    def _observations(self) -> list[TipObservation]:
+        now = self._clock.monotonic_s()
+        if self._observed is None or now - self._observed[0] >= self._records_s:
+            self._observed = now, self._records.tips(self._chain.chain_id)
+        return self._observed[1]
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Take the snapshot for the latest until the next block is due; ChainUnavailable if it is too old."""
+        age_s = self._clock.now().timestamp() - snapshot.head.timestamp
+        if self.fees.stale_s is not None and age_s > self.fees.stale_s:
+            latest = f"the latest block of chain {self._chain.chain_id}, {snapshot.head.number}"
+            most = f"at most {self.fees.stale_s:g} s are allowed"
+            raise ChainUnavailable(f"{latest}, is {age_s:.0f} s old, {most}: the node is behind")
+        # A clock that is behind the chain's does not make a block last longer.
+        due_s = min(self.fees.block_s - age_s, self.fees.block_s)
+        self.fresh_until_s = self._clock.monotonic_s() + max(due_s, self.fees.look_s)

@@ -1,0 +1,195 @@
+"""However many callers there are, the node is asked once a block; and what is old is never served."""
+
+from __future__ import annotations
+
+import json
+from threading import Barrier, Event, Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.domain.fee_reading import GasAnswer
+from shared.errors import ChainUnavailable
+from tests.support.quotes import QuoteWorld
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> QuoteWorld:
+    """Give Ethereum with some history."""
+    made = QuoteWorld(tmp_path)
+    made.mine(30)
+    return made
+
+
+def test_one_batch_a_block_whatever_is_asked(world: QuoteWorld) -> None:
+    """Deadlines, confidences and repetition cost no request; the next block costs one batch."""
+    for blocks in (1, 2, 5, 50):
+        for confidence in (0.5, 0.95):
+            world.ask(within_blocks=blocks, confidence=confidence)
+    requests = world.chain.requests
+    world.ask(within_blocks=7)
+    assert (world.chain.fee_batches, world.chain.requests) == (1, requests)
+    world.mine(1)
+    for blocks in (1, 2, 5, 50):
+        world.ask(within_blocks=blocks)
+    assert world.chain.fee_batches == 2
+    assert world.chain.requests == requests + 1 + 5  # a look at the head, and the batch
+
+
+def test_calls_wanted_at_one_block_come_with_the_next(world: QuoteWorld) -> None:
+    """A call asked for again and again is estimated within the block's batch; one nobody wants is dropped."""
+    for name in ("t-1", "t-2"):
+        world.ask(transfer=name)
+    assert (world.chain.fee_batches, world.chain.gas_batches) == (1, 1)
+    world.mine(1)
+    world.ask(transfer="t-2")
+    world.ask(transfer="t-1")
+    assert (world.chain.fee_batches, world.chain.gas_batches) == (2, 1)
+    world.mine(1)
+    world.ask(transfer="t-1")
+    world.mine(1)
+    world.questions.clear()
+    world.ask(transfer="t-1")
+    assert len(world.questions) == 1
+    assert world.chain.gas_batches == 1
+
+
+def test_a_late_block_is_looked_for_and_not_asked_about(world: QuoteWorld) -> None:
+    """Past its time the head is looked at, at most once a second; the quote stays the same until it comes."""
+    quote = world.ask()
+    requests = world.chain.requests
+    world.clock.advance(12)
+    for _ in range(5):
+        assert world.ask() == quote
+    assert world.chain.requests == requests + 1
+    world.clock.advance(1)
+    world.ask()
+    assert (world.chain.requests, world.chain.fee_batches) == (requests + 2, 1)
+
+
+def test_concurrent_callers_wait_for_the_same_batch(world: QuoteWorld) -> None:
+    """Forty callers at a new block, of two calls: one batch, perhaps one for a second call, equal answers."""
+    gate, callers = Event(), 40
+    fees = world.chain.fees
+
+    def slow(*args: object) -> object:
+        gate.wait(10)
+        return fees(*args)  # type: ignore[arg-type]
+
+    world.chain.fees = slow  # type: ignore[method-assign,assignment]
+    barrier, answers = Barrier(callers + 1), list[tuple[int, str]]()
+
+    def ask(number: int) -> None:
+        barrier.wait(10)
+        query = f"action=agree_send&transfer=t-{number % 2}"
+        answers.append((number % 2, world.quotes.answer(query).tag))
+
+    threads = [Thread(target=ask, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    barrier.wait(10)
+    gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(answers) == callers
+    assert world.chain.fee_batches == 1
+    assert world.chain.gas_batches <= 1
+    assert len(set(answers)) == 2
+
+
+def test_callers_share_a_failure(world: QuoteWorld) -> None:
+    """A node that is gone is asked once by those who wait, and again only a moment later."""
+    world.chain.reachable = False
+    for _ in range(5):
+        with pytest.raises(ChainUnavailable):
+            world.ask()
+    assert world.chain.requests == 5  # the entries of one batch
+    world.chain.reachable = True
+    world.clock.advance(1.5)
+    assert world.ask()["type"] == "eip1559"
+
+
+def test_a_node_that_is_behind_gives_no_quote(world: QuoteWorld) -> None:
+    """A head that is ten minutes old is an error and never a figure; when it catches up there are quotes."""
+    world.ask()
+    world.clock.advance(600)
+    for _ in range(3):
+        with pytest.raises(ChainUnavailable, match="600 s old"):
+            world.ask()
+    cold = world.instance()
+    with pytest.raises(ChainUnavailable, match="the node is behind"):
+        cold.answer("action=agree_send")
+    world.mine(1)
+    world.clock.advance(1.5)
+    assert world.ask()["block"]["number"] == 31
+
+
+def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
+    """A head of the same height and another hash is asked about anew."""
+    before = world.ask()["block"]
+    world.chain.reorg(2)
+    world.clock.advance(12)
+    after = world.ask()["block"]
+    assert after["number"] == before["number"]
+    assert after["hash"] != before["hash"]
+
+
+def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld) -> None:
+    """The first batch asks for all of it, later ones for what came since, and for all again after a gap."""
+    asked = []
+    fees = world.chain.fees
+
+    def watched(blocks: int, *rest: object) -> object:
+        asked.append(blocks)
+        return fees(blocks, *rest)  # type: ignore[arg-type]
+
+    world.chain.fees = watched  # type: ignore[method-assign,assignment]
+    world.mine(400)
+    for blocks in (1, 1, 5):
+        world.ask()
+        world.mine(blocks)
+    world.ask()
+    assert asked == [300, 20, 20, 20]
+    world.mine(100)
+    world.ask()
+    assert asked[-1] == 108
+    world.mine(1)
+    world.ask()
+    assert asked[-1] == 20
+
+
+def test_a_node_that_refuses_so_much_history_is_asked_for_less(world: QuoteWorld) -> None:
+    """Half as much is asked for at each block until the node tells it."""
+    world.mine(200)
+    fees = world.chain.fees
+
+    def limited(blocks: int, *rest: object) -> object:
+        world.chain.history_blocks = 0 if blocks > 100 else 1024
+        return fees(blocks, *rest)  # type: ignore[arg-type]
+
+    world.chain.fees = limited  # type: ignore[method-assign,assignment]
+    sources = []
+    for _ in range(3):
+        sources.append(world.ask()["tip"]["source"])
+        world.mine(1)
+    assert sources == ["node", "node", "blocks"]
+
+
+def test_estimates_are_of_the_block_that_is_quoted(world: QuoteWorld) -> None:
+    """After a new block a call is estimated anew, not taken from the block before."""
+    assert world.ask(transfer="t-1")["gas"]["expected"] == 70_212
+    world.estimate = GasAnswer(gas=90_000)
+    assert world.ask(transfer="t-1")["gas"]["expected"] == 70_212
+    world.mine(1)
+    assert world.ask(transfer="t-1")["gas"]["expected"] == 90_000
+
+
+def test_instances_and_restarts_agree(world: QuoteWorld) -> None:
+    """Two instances at one block give the same answer to the byte, with the same tag."""
+    query = "action=agree_send&transfer=t-1&within_blocks=5"
+    first, second = world.quotes.answer(query), world.instance().answer(query)
+    assert (first.body, first.tag) == (second.body, second.tag)
+    assert json.loads(first.body)["block"]["number"] == 30
