@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import logging as log_lines
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.app.project_events import ProjectEvents
     from shared.app.quote_gas import QuoteGas
     from shared.app.reconcile import Reconcile
+    from shared.app.record_fees import RecordFees
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
     from shared.errors import PlumblineError
@@ -242,12 +243,29 @@ class Plumbline:
         follow = FollowChain(
             chain, self.documents, self.bus, self.registry, self.clock, self._follow_settings(),
             metrics=self.metrics, socket=(lambda: socket.connected) if socket else None,
+            fees=self._record_fees(chain),
         )  # fmt: skip
         try:
             follow.run(doorbell)
         finally:
             if socket:
                 socket.close()
+
+    def _record_fees(self, chain: Chain) -> RecordFees | None:
+        kept = self.settings.whole("fee_blocks")
+        if not kept:
+            return None
+        from shared.adapters.endpoint_rota import in_thread
+        from shared.app.fee_store import FeeStore
+        from shared.app.receipt_samples import ReceiptSamples
+        from shared.app.record_fees import RecordFees
+
+        wallets = self.settings.platform_wallets
+        return RecordFees(
+            chain, FeeStore(self.documents, chain.chain_id, kept),
+            ReceiptSamples(self.documents, self.registry, chain.chain_id, wallets),
+            self.clock, self.metrics, kept=kept, background=partial(in_thread, name="fees"),
+        )  # fmt: skip
 
     def _heads(self, chain_id: int, doorbell: Doorbell) -> WebsocketHeads | None:
         url = self.settings.ws_urls.get(chain_id)

@@ -45,7 +45,10 @@ class _Check:
 
 
 class ReadAgain:
-    """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked."""
+    """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked.
+
+    ``receipts`` takes those whose receipts were read for the first time.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class ReadAgain:
         addresses: Sequence[str],
         publish: Callable[[Sequence[BlockRead], int], int],
         metrics: Metrics,
+        receipts: Callable[[Sequence[BlockRead]], None],
     ) -> None:
         self._chain = chain
         self._store = store
@@ -64,6 +68,7 @@ class ReadAgain:
         self._addresses = addresses
         self._publish = publish
         self._metrics = metrics
+        self._receipts = receipts
         self._width = RangeWidth(settings.max_range, settings.max_logs)
         self._due: dict[Segment, float] = {}
         self._check: _Check | None = None
@@ -146,6 +151,7 @@ class ReadAgain:
             read = read_by_block(
                 self._chain, list(headers.values()), self._addresses, with_senders=self._settings.with_senders
             )
+            self._receipts(read.blocks)
             parent: str | None = headers[numbers[0]].parent_hash
         else:
             last = min(check.at + self._most() - 1, whole.last)

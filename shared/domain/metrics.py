@@ -35,6 +35,7 @@ ROTATIONS: Final = "plumbline_endpoint_rotations_total"
 RANGE_BLOCKS: Final = "plumbline_range_blocks"
 CERTIFICATE_AGE: Final = "plumbline_certificate_age_seconds"
 PROVED_THROUGH: Final = "plumbline_proved_through_block"
+FEE_RECORD_FAILURES: Final = "plumbline_fee_record_failures_total"
 ERRORS: Final = "plumbline_listener_errors_total"
 
 METRICS: Final = {
@@ -61,6 +62,7 @@ METRICS: Final = {
         Metric(RANGE_BLOCKS, GAUGE, "blocks asked for in one log query at present"),
         Metric(CERTIFICATE_AGE, GAUGE, "seconds since the last completeness certificate was written"),
         Metric(PROVED_THROUGH, GAUGE, "height through which every block is proved or witnessed"),
+        Metric(FEE_RECORD_FAILURES, COUNTER, "blocks' fees, or receipts, that could not be recorded at once"),
         Metric(ERRORS, COUNTER, "errors of the listener that were waited out, by code", ("chain", "code")),
     )
 }
