@@ -212,7 +212,7 @@ class RecordFees:
         return [header for n, header in found.items() if header is not None and header.hash == hashes[n]]
 
     def _history(self, headers: Sequence[Header]) -> FeeHistory | None:
-        """Return the fee history of these blocks, None where it cannot be had: the rest is known without it."""
+        """Return the fee history of these blocks; None where it cannot be had: the rest goes without."""
         now = self._clock.monotonic_s()
         numbers = [header.number for header in headers if header.base_fee_wei is not None]
         if not numbers or now < self._mute_until:

@@ -176,8 +176,10 @@ class Scene:
         **settings: Any,
     ) -> None:
         self.fee_blocks = fee_blocks
-        self.wallets = wallets
-        self.settings = FollowSettings(**{"window": 64, "tags_s": 0.0, **settings})
+        self.wallets = list(wallets)
+        self.settings = FollowSettings(
+            **{"window": 64, "tags_s": 0.0, "with_senders": bool(wallets), **settings}
+        )
         self.registry = contracts or registry(CONTRACT)
         self.clock = FakeClock()
         self.chain = TroubledChain(finalized_depth=self.settings.window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def failures(scene: Scene) -> float:
 def assert_true(scene: Scene, last: int) -> None:
     """Compare the last rows with the chain's own blocks."""
     rows, blocks = stored(scene), scene.chain.blocks
-    assert sorted(rows)[-1] == len(blocks) - 1
+    assert max(rows) == len(blocks) - 1
     for number in range(len(blocks) - last, len(blocks)):
         block, row = blocks[number], rows[number]
         assert row.block_hash == block.header.hash
@@ -67,7 +68,7 @@ def mine(scene: Scene, count: int, tip_wei: int | None = GWEI) -> None:
 
 
 def test_each_block_leaves_a_row() -> None:
-    """Followed from its beginning, a chain leaves base fee, gas, time, hash and tips of every block near the tip."""
+    """A chain that is followed leaves base fee, gas, time, hash and tips of every block near the tip."""
     scene = Scene(fee_blocks=1000)
     mine(scene, 40)
     scene.settle()
@@ -136,7 +137,7 @@ def test_a_reorg_replaces_the_rows_of_its_heights() -> None:
 def test_whatever_happens_the_rows_are_those_of_the_chain(
     steps: list[tuple[int, bool, bool]], seed: int
 ) -> None:
-    """Any mix of blocks, reorgs, restarts and kills ends in the document that one undisturbed run makes."""
+    """Any mix of blocks, reorgs and kills ends in the document that one undisturbed run makes."""
     scene, chance = Scene(fee_blocks=400), random.Random(seed)
     mine(scene, 95)
     for blocks, reorg, killed in steps:
@@ -145,10 +146,8 @@ def test_whatever_happens_the_rows_are_those_of_the_chain(
         mine(scene, blocks)
         if killed:
             follow = scene.listener(Fuse(at=chance.randrange(1, 12), made=chance.random() < 0.5))
-            try:
+            with suppress(Killed):
                 scene.settle(follow)
-            except Killed:
-                pass
             scene.follow = scene.listener()
         else:
             scene.settle()
@@ -165,7 +164,7 @@ def test_whatever_happens_the_rows_are_those_of_the_chain(
 
 
 def test_a_kill_before_the_row_is_made_up_for() -> None:
-    """A listener that died after it moved its cursor and before it recorded is made up for by the next one."""
+    """A listener that died after moving its cursor, before recording, is made up for by the next one."""
     scene = Scene(fee_blocks=1000)
     mine(scene, 20)
     scene.settle()
@@ -194,16 +193,18 @@ def test_a_listener_that_lost_its_lease_writes_no_rows() -> None:
 
 
 def failing_history(scene: Scene) -> None:
+    """Let the node not answer."""
     scene.chain.history_trouble = ChainUnavailable("no answer in time")
 
 
 def no_history(scene: Scene) -> None:
+    """Let the node not know the method."""
     scene.chain.history_blocks = 0
 
 
 @pytest.mark.parametrize(("trouble", "counted"), [(failing_history, True), (no_history, False)])
 def test_without_fee_history_the_rest_is_recorded(trouble: Callable[[Scene], None], *, counted: bool) -> None:
-    """Where fee history fails or is not served, rows have no tips, the cursor goes on, and it is asked rarely."""
+    """Where fee history fails or is not served, rows have no tips, and it is asked for rarely."""
     scene = Scene(fee_blocks=1000)
     mine(scene, 10)
     trouble(scene)
