@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/done
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+CHECKOV := .venv-checkov
 NODE_MODULES := shared/local/node_modules
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
@@ -16,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 comma := ,
 export NO_PROXY := $(if $(NO_PROXY),$(NO_PROXY)$(comma))127.0.0.1$(comma)localhost
 
-.PHONY: help setup demo test thorough chaos bench lock clean
+.PHONY: help setup demo test thorough chaos bench checkov fresh lock clean
 
 help:
 	@echo "make demo      a real contract on a real chain, faults put in, and the plumb line that rights them"
@@ -24,6 +25,8 @@ help:
 	@echo "make test      lint, types, imports and every test"
 	@echo "make thorough  the tests, the benchmarks, which say whether each target is reached (make bench), 30 seeds"
 	@echo "make chaos     faults, reorgs and kills by a seed (SEED=7, SEEDS=30), judged by the chain itself"
+	@echo "make checkov   what looks at Terraform for mistakes of security, in an environment of its own"
+	@echo "make fresh     each function's archive, served in an environment that has its requirements alone"
 	@echo "make setup     only install; make lock: pin the dependencies anew; make clean: remove what was made"
 
 setup: $(DONE)/python $(DONE)/package $(DONE)/node
@@ -38,11 +41,16 @@ test: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pytest
 
-thorough: test bench
+thorough: checkov test bench fresh
 	$(BIN)/python -m tests.chaos --seed 1 --seeds 30
 
 chaos: setup
 	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
+
+checkov: $(CHECKOV)/done
+
+fresh: setup
+	$(BIN)/python -m tests.deploy.fresh
 
 bench: setup
 	$(BIN)/python -m tests.performance
@@ -53,10 +61,11 @@ lock: $(DONE)/venv
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-build.in -o requirements-build.txt
 	$(COMPILE) requirements-node.in -o requirements-node.txt
+	$(COMPILE) requirements-checkov.in -o requirements-checkov.txt
 	npm install --prefix shared/local --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean:
-	rm -rf $(VENV) $(NODE_MODULES) var build *.egg-info
+	rm -rf $(VENV) $(CHECKOV) $(NODE_MODULES) var build *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -90,4 +99,11 @@ $(DONE)/node: $(DONE)/venv shared/local/package.json shared/local/package-lock.j
 		echo "      no Node here: taking it from PyPI"; \
 		$(PIP) install --progress-bar on --quiet --require-hashes -r requirements-node.txt; }
 	@npm ci --prefix shared/local --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(CHECKOV)/done: requirements-checkov.txt $(DONE)/venv
+	@echo "checkov, in $(CHECKOV) (half a minute)"
+	@$(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+		--require-hashes -r requirements-checkov.txt
 	@touch $@

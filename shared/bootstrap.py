@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import uuid
+from contextlib import contextmanager
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from shared import logging as log_lines
-from shared.adapters.log_alerts import LogAlerts
+from shared.adapters.request_trace import current_trace
 from shared.adapters.system_clock import SystemClock
 from shared.config import Settings
+from shared.config_operators import MONITORING, PROMETHEUS
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from shared.adapters.health_server import HealthServer
-    from shared.adapters.prometheus import PrometheusMetrics
     from shared.adapters.websocket_heads import WebsocketHeads
-    from shared.app.deadletters import DeadLetters
+    from shared.app.alerts import Alerts
+    from shared.app.deadletters import Burial, DeadLetters
     from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
     from shared.app.follow_settings import FollowSettings
@@ -31,10 +37,11 @@ if TYPE_CHECKING:
     from shared.app.record_fees import RecordFees
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
-    from shared.errors import PlumblineError
-    from shared.ports import AlertSink, Bus, Chain, Clock, Documents
+    from shared.ports import AlertSink, Bus, Chain, Clock, Documents, Metrics
 
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
+_FLUSH_S: Final = 1.0
+"""An invocation waits no longer than this for its figures to be written, and seldom: see the Metrics port."""
 
 
 class Plumbline:
@@ -43,7 +50,6 @@ class Plumbline:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
-        self.alerts: AlertSink = LogAlerts()
         self._chains: dict[int, Chain] = {}
 
     @cached_property
@@ -100,12 +106,74 @@ class Plumbline:
             chain_id, endpoints, probe_s=settings.number("probe_s"), max_lag=settings.whole("max_lag")
         )
 
+    @contextmanager
+    def invocation(self, *, flush_s: float = _FLUSH_S, flush_now: bool = False) -> Iterator[None]:
+        """Surround what a function does for one request: its figures are on their way when it ends.
+
+        ``flush_now``: written with this very invocation, though that costs the first one the client's import.
+        """
+        try:
+            yield
+        finally:
+            self.metrics.flush(flush_s, now=flush_now)
+
     @cached_property
-    def metrics(self) -> PrometheusMetrics:
-        """The figures of this process."""
+    def metrics(self) -> Metrics:
+        """The figures of this process; what is left of them is written when it ends."""
+        place = self.settings.metrics
+        metrics: Metrics
+        if place.kind == PROMETHEUS:
+            from shared.adapters.prometheus import PrometheusMetrics
+
+            metrics = PrometheusMetrics()
+        elif place.kind == MONITORING:
+            from shared.adapters.cloud_monitoring import CloudMonitoringMetrics
+
+            resource = {
+                "project_id": place.project,
+                "location": place.region,
+                "namespace": "plumbline",
+                # Cloud Run says by K_SERVICE which function this is.
+                "job": os.environ.get("K_SERVICE", "plumbline"),
+                "task_id": uuid.uuid4().hex,
+            }
+            metrics = CloudMonitoringMetrics(place.project, resource, self.clock)
+        else:
+            from shared.adapters.no_metrics import NoMetrics
+
+            metrics = NoMetrics()
+        atexit.register(metrics.close)
+        return metrics
+
+    @property
+    def exposition(self) -> Callable[[], bytes] | None:
+        """What tells the figures to whoever asks this process for them, where that is how they are had."""
         from shared.adapters.prometheus import PrometheusMetrics
 
-        return PrometheusMetrics()
+        return self.metrics.exposition if isinstance(self.metrics, PrometheusMetrics) else None
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """The alerts, and where they go."""
+        from shared.adapters.log_alerts import LogAlerts
+        from shared.app.alerts import Alerts, AlertSettings
+
+        settings, places = self.settings, self.settings.alerts
+        sinks: list[AlertSink] = [LogAlerts()]
+        if places.slack_url:
+            from shared.adapters.slack_alerts import SlackAlerts
+
+            sinks.append(SlackAlerts(places.slack_url))
+        if places.email_to:
+            from shared.adapters.ses_alerts import SesAlerts
+
+            sinks.append(SesAlerts(places.email_from, places.email_to, places.email_region))
+        chosen = AlertSettings(
+            repeat_s=settings.number("alert_repeat_s"),
+            longest_s=settings.number("alert_longest_s"),
+            quiet_s=settings.number("alert_quiet_s"),
+        )
+        return Alerts(self.documents, sinks, self.clock, self.metrics, chosen)
 
     @property
     def chains(self) -> dict[int, Chain]:
@@ -125,7 +193,7 @@ class Plumbline:
 
         event_log = self.event_log("handle_chain_event")
         return HandleChainEvent(
-            self.registry, event_log, self.project_events, self.bus, self.alerts,
+            self.registry, event_log, self.project_events, self.bus, self.alerts, self.clock, self.metrics,
             wallets=self.settings.platform_wallets,
         )  # fmt: skip
 
@@ -134,7 +202,7 @@ class Plumbline:
         """The use case behind ``functions/project_events``."""
         from shared.app.project_events import ProjectEvents
 
-        return ProjectEvents(self.documents)
+        return ProjectEvents(self.documents, self.clock, self.metrics)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -143,21 +211,28 @@ class Plumbline:
 
         return DeadLetters(self.bus, projection=self.project_events)
 
-    def bury_event(self, payload: dict[str, Any], cause: PlumblineError) -> None:
-        """Make a dead letter of an event that can never be projected."""
-        from shared.app.deadletters import EVENTS_SOURCE, dead_letter
+    @property
+    def burial(self) -> Burial:
+        """What makes dead letters of messages and events that can never be handled."""
+        from shared.app.deadletters import Burial
 
-        dead_letter(self.bus, payload, cause, source=EVENTS_SOURCE)
+        return Burial(self.bus, self.alerts, self.metrics)
 
     @cached_property
     def reconcile(self) -> Reconcile:
         """The use case behind ``functions/reconcile``."""
-        from shared.app.reconcile import Reconcile, ReconcileSettings
+        from shared.app.reconcile import Reconcile
+        from shared.app.reconcile_settings import ReconcileSettings
+        from shared.app.watch import Watch
 
         settings = self.settings
+        watch = Watch(
+            self.documents, self.alerts, self.metrics, self.clock, self.listener_health,
+            mismatches=settings.whole("alert_mismatches"),
+        )  # fmt: skip
         return Reconcile(
             self.documents, self.chains, self.registry, self.event_log("reconcile"), self.project_events,
-            self.clock, self.alerts,
+            self.clock, watch,
             ReconcileSettings(
                 page_size=settings.whole("page_size"),
                 budget_s=settings.number("budget_s"),
@@ -166,7 +241,6 @@ class Plumbline:
                 grace_s=settings.number("grace_s"),
                 late_s=settings.number("late_s"),
                 lease_s=settings.number("reconcile_lease_s"),
-                alert_mismatches=settings.whole("alert_mismatches"),
                 platform_wallets=settings.platform_wallets,
                 reorg_window=settings.whole("window"),
             ),
@@ -228,7 +302,7 @@ class Plumbline:
         """Return the server of the listeners' health; ConfigError where its port cannot be had."""
         from shared.adapters.health_server import HealthAnswers, HealthServer
 
-        answers = HealthAnswers(listeners.dead, self.listener_health.read, self.metrics.exposition)
+        answers = HealthAnswers(listeners.dead, self.listener_health.read, self.exposition)
         # Cloud Run says by PORT where it looks.
         port = int(os.environ.get("PORT") or self.settings.whole("health_port"))
         try:
@@ -237,6 +311,10 @@ class Plumbline:
             raise ConfigError(f"PLUMBLINE_HEALTH_PORT {port} cannot be used: {error.strerror}") from error
 
     def _follow(self, chain: Chain, doorbell: Doorbell) -> None:
+        with log_lines.about(chainId=chain.chain_id):
+            self._follow_on(chain, doorbell)
+
+    def _follow_on(self, chain: Chain, doorbell: Doorbell) -> None:
         from shared.app.follow_chain import FollowChain
 
         socket = self._heads(chain.chain_id, doorbell)
@@ -307,4 +385,6 @@ def plumbline() -> Plumbline:
     # does by default, takes a tenth of the cold start.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     log_lines.set_up()
-    return Plumbline(Settings.from_env(os.environ))
+    settings = Settings.from_env(os.environ)
+    log_lines.trace_by(partial(current_trace, settings.google_project))
+    return Plumbline(settings)

@@ -15,10 +15,12 @@ from shared.app.check_contracts import check_contracts
 from shared.app.reconcile_report import unrepaired
 from shared.bootstrap import Plumbline
 from shared.config import Settings
+from shared.domain.schedules import SCHEDULES
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
-from shared.local import show
+from shared.local import show, show_deploy
 from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
+from shared.local.bundle import write_bundle
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
 from shared.local.quote_show import show_quote
 
@@ -80,7 +82,9 @@ def local(
     start_block: Annotated[int | None, typer.Option(min=0, help="First block to read.")] = None,
     store: Annotated[str | None, typer.Option(help="sqlite:///FILE or firestore://PROJECT/DB")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the functions; 0: a free one.")] = 0,
-    reconcile_every: Annotated[float, typer.Option(min=0, help="Seconds between two runs; 0: never.")] = 300,
+    reconcile_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two runs; 0: never.")
+    ] = SCHEDULES["reconcile"].every_s,
     block_time: Annotated[float | None, typer.Option(help="Block time of the own anvil, seconds.")] = None,
     home: Home = HOME,
 ) -> None:
@@ -235,6 +239,17 @@ def backtest(
         typer.echo(dumps(report.document()))
     else:
         show_backtest(report)
+
+
+@app.command()
+def bundle(
+    registry: Annotated[Path, typer.Argument(help="Registry file or directory that the functions follow.")],
+    out: Annotated[Path, typer.Option(help="Where the archives go.")] = Path("build/bundle"),
+    *,
+    json: Json = False,
+) -> None:
+    """Make what Terraform deploys: an archive per function, and the manifest."""
+    show_deploy.bundle(write_bundle(registry, out), out, as_json=json)
 
 
 _EXITS: Final[dict[type[PlumblineError], int]] = {ConfigError: 2, InvalidInput: 2, NotFound: 1}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from shared import config_operators as operators
+from shared.config_operators import AlertPlaces, MetricsPlace
 from shared.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ NUMBERS: Final = {
     "max_range": Number("PLUMBLINE_MAX_RANGE", 2000, 1, "most blocks in one log query"),
     "max_logs": Number("PLUMBLINE_MAX_LOGS", 10_000, 1, "logs in a window past which the next is narrower"),
     "window": Number("PLUMBLINE_WINDOW", 128, 1, "blocks below the head that a reorg may take back"),
-    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 500, 1, "most logs in one message"),
+    "publish_batch": Number("PLUMBLINE_PUBLISH_BATCH", 1000, 1, "most logs in one message"),
     "listener_lease_s": Number(
         "PLUMBLINE_LISTENER_LEASE_S", 10.0, 1, "seconds a dead listener keeps another waiting"
     ),
@@ -117,6 +119,18 @@ NUMBERS: Final = {
     "report_within_s": Number(
         "PLUMBLINE_REPORT_WITHIN_S", 30.0, 1, "seconds without a report past which the listener is not ready"
     ),
+    "alert_repeat_s": Number(
+        "PLUMBLINE_ALERT_REPEAT_S",
+        3600.0,
+        60,
+        "seconds until an alert that stands is said again; then doubled",
+    ),
+    "alert_longest_s": Number(
+        "PLUMBLINE_ALERT_LONGEST_S", 86_400.0, 60, "longest pause between two repetitions of an alert"
+    ),
+    "alert_quiet_s": Number(
+        "PLUMBLINE_ALERT_QUIET_S", 3600.0, 60, "seconds without news after which a passing alert closes"
+    ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
     "quote_history": Number(
         "PLUMBLINE_QUOTE_HISTORY", 300, 20, "blocks of fee history that quotes ask for at a cold start"
@@ -145,6 +159,8 @@ class Settings:
     numbers: Mapping[str, float] = field(default_factory=dict)
     platform_wallets: frozenset[str] = frozenset()
     ws_urls: Mapping[int, str] = field(default_factory=dict, repr=False)
+    metrics: MetricsPlace = field(default_factory=MetricsPlace)
+    alerts: AlertPlaces = field(default_factory=AlertPlaces)
     fees: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
@@ -157,8 +173,7 @@ class Settings:
             else store
         )
         numbers = {name: _number(environ, number) for name, number in NUMBERS.items()}
-        known = {number.variable for number in NUMBERS.values()}
-        known |= {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS}
+        known = known_settings()
         for variable in environ:
             numbered = any(kind.fullmatch(variable) for kind in (_RPC, _WS, _FEES))
             if variable.startswith(PREFIX) and variable not in known and not numbered:
@@ -166,7 +181,13 @@ class Settings:
         return cls(
             store, bus, _required(environ, "PLUMBLINE_CONTRACTS"), _rpc_urls(environ), numbers,
             platform_wallets=_wallets(environ), ws_urls=_ws_urls(environ), fees=_fees(environ),
+            metrics=operators.metrics_place(environ), alerts=operators.alert_places(environ),
         )  # fmt: skip
+
+    @property
+    def google_project(self) -> str:
+        """The Google project that this process works for; empty where it works for none."""
+        return self.store.project or self.bus.project or self.metrics.project
 
     def number(self, name: str) -> float:
         """Return a numeric setting."""
@@ -175,6 +196,12 @@ class Settings:
     def whole(self, name: str) -> int:
         """Return a numeric setting that counts something."""
         return int(self.numbers[name])
+
+
+def known_settings() -> set[str]:
+    """Return the name of every setting, but for those that end in a chain's id (RPC, WS, FEES)."""
+    named = {"PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", _WALLETS, *operators.VARIABLES}
+    return named | {number.variable for number in NUMBERS.values()}
 
 
 def _required(environ: Mapping[str, str], variable: str) -> str:

@@ -111,6 +111,14 @@ class DoubtfulAnswer(ChainUnavailable):
     code = "doubtful_answer"
 
 
+class SinkUnavailable(PlumblineError):
+    """A sink of alerts did not take a notice; it is tried again."""
+
+    code = "sink_unavailable"
+    retryable = True
+    http_status = 503
+
+
 class FinalityViolation(PlumblineError):
     """A block that was final has another hash now: no reorg, but another chain; the listener stops."""
 

@@ -1,4 +1,8 @@
-"""Log lines: one JSON object each in the cloud, readable on a terminal, never a secret in either."""
+"""Log lines: one JSON object each in the cloud, readable on a terminal, never a secret in either.
+
+What a line is about has the same names everywhere: ``eventId``, ``rolloverId``, ``chainId``, ``blockNumber``
+(``blockHash``, ``transactionHash``, ``logIndex``), ``contract``.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,67 @@ import math
 import os
 import re
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-_URL: Final = re.compile(r"(?i)(https?|wss?)(?::(?:\\?/){2}|%3A%2F%2F)[^\s\"'<>]+")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+# Texts, which `re` compiles when a line is first written: most cold starts end without one.
+_URL: Final = r"(?i)(https?|wss?)(?::(?:\\?/){2}|%3A%2F%2F)[^\s\"'<>]+"
 """A URL, also with its slashes escaped as some JSON writers do, or percent-encoded within another."""
 _NAMES: Final = (
     r"private[_ -]?key|secret(?:[_-]?key)?|mnemonic|passw(?:or)?d|api[_-]?key|token|authorization|bearer"
 )
-_SPOKEN: Final = re.compile(rf"(?i)({_NAMES})(\s+)([^\s,;\"']{{8,}})")
-_ASSIGNED: Final = re.compile(rf"(?i)({_NAMES})([\"']?\s*[=:]\s*[\"']?)([^\s,;\"']+)")
-_SECRET_NAME: Final = re.compile(rf"(?i)(?:{_NAMES})$")
+_SPOKEN: Final = rf"(?i)({_NAMES})(\s+)([^\s,;\"']{{8,}})"
+_ASSIGNED: Final = rf"(?i)({_NAMES})([\"']?\s*[=:]\s*[\"']?)([^\s,;\"']+)"
+_SECRET_NAME: Final = rf"(?i)(?:{_NAMES})$"
 _HIDDEN: Final = "[redacted]"
 _SEVERITY: Final = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
-_COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
+_COLOURS: Final = {
+    "DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"
+}  # fmt: skip
+_EVENT_FIELDS: Final = (
+    "eventId", "eventType", "rolloverId", "chainId", "contract", "blockNumber", "transactionHash", "logIndex"
+)  # fmt: skip
+_BOUND: Final[ContextVar[Mapping[str, Any]]] = ContextVar("plumbline_log_fields", default={})  # noqa: B039
+_trace: Callable[[], Mapping[str, Any]] = dict
+
+
+@contextmanager
+def about(**fields: Any) -> Iterator[None]:
+    """Let every line of this thread, while it is within, tell what it is about; None tells nothing."""
+    told = {name: value for name, value in fields.items() if value is not None}
+    token = _BOUND.set({**_BOUND.get(), **told})
+    try:
+        yield
+    finally:
+        _BOUND.reset(token)
+
+
+def event_fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a line tells of an event: its id, its transfer, and where its log lies."""
+    data = event.get("data")
+    told = {**event, **(data if isinstance(data, dict) else {})}
+    return {name: told[name] for name in _EVENT_FIELDS if told.get(name) is not None}
+
+
+def trace_by(trace: Callable[[], Mapping[str, Any]]) -> None:
+    """Let every JSON line have the fields that this returns for the request in hand."""
+    global _trace  # noqa: PLW0603 - as the root logger, there is one of it in a process
+    _trace = trace
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {**_BOUND.get(), **getattr(record, "fields", {})}
 
 
 def redact(text: str) -> str:
     """Return the text without what may be secret: the rest of a URL behind its scheme, and named keys."""
-    text = _URL.sub(lambda match: f"{match[1]}://{_HIDDEN}", text)
-    return _ASSIGNED.sub(rf"\1\2{_HIDDEN}", _SPOKEN.sub(rf"\1\2{_HIDDEN}", text))
+    text = re.sub(_URL, lambda match: f"{match[1]}://{_HIDDEN}", text)
+    return re.sub(_ASSIGNED, rf"\1\2{_HIDDEN}", re.sub(_SPOKEN, rf"\1\2{_HIDDEN}", text))
 
 
 def _redacted(value: Any) -> Any:
@@ -38,7 +83,7 @@ def _redacted(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
         return {
-            redact(str(key)): _HIDDEN if _SECRET_NAME.search(str(key)) else _redacted(item)
+            redact(str(key)): _HIDDEN if re.search(_SECRET_NAME, str(key)) else _redacted(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
@@ -52,7 +97,8 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return one line of JSON."""
         line = {
-            **_redacted(getattr(record, "fields", {})),
+            **_redacted(_fields(record)),
+            **_trace(),
             "severity": _SEVERITY.get(record.levelname, "INFO"),
             "message": redact(self._message(record)),
             "logger": record.name,
@@ -72,11 +118,12 @@ class ReadableLines(JsonLines):
     def format(self, record: logging.LogRecord) -> str:
         """Return a readable line, coloured from warnings on."""
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        fields = _redacted(getattr(record, "fields", {}))
+        fields = _redacted(_fields(record))
         told = " ".join(f"{key}={value}" for key, value in fields.items())
         line = f"{time} {record.levelname:<8} {redact(self._message(record))} {told}".rstrip()
         colour = _COLOURS.get(record.levelname)
-        return f"{colour}{line}\x1b[0m" if colour and sys.stderr.isatty() else line
+        plain = not colour or "NO_COLOR" in os.environ or not sys.stderr.isatty()
+        return line if plain else f"{colour}{line}\x1b[0m"
 
 
 def set_up(level: int = logging.INFO) -> None:

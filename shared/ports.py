@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from shared.domain.fee_reading import FeeHistory, FeeReading, GasAnswer, GasQuestion
 
 Document = dict[str, Any]
+DELETE_AFTER: Final = "deleteAfter"
+"""Field with the time, in ISO 8601 with ``Z``, after which a store may delete it (Firestore does)."""
 RawLog = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -29,7 +31,8 @@ class Query:
     matches. ``order_by``: one field, ascending (descending if ``descending``), ties by key in the same
     direction; documents without the field are left out (as Firestore does). ``None``: ascending by key.
     ``after``: with ``order_by`` the pair (value, key) of the last document seen; without it, its key
-    alone as ``(key,)``. ``fields``: top-level fields to return (``()``: keys only); ``None``: all.
+    alone as ``(key,)``; the empty key, which no document has, stands before every other. ``fields``:
+    top-level fields to return (``()``: keys only); ``None``: all.
     """
 
     where: tuple[tuple[str, Any], ...] = ()
@@ -358,7 +361,11 @@ class Chain(Protocol):
 
 
 class Metrics(Protocol):
-    """Figures for operators. Names are those of ``shared.domain.metrics``; labels are few and bounded."""
+    """Figures for operators. Names are those of ``shared.domain.metrics``; labels are few and bounded.
+
+    Keeping a figure never waits and never fails, but for a name, kind or label that is not in the table:
+    KeyError, a mistake in the code. Writing figures somewhere never fails either; what failed is counted.
+    """
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
@@ -368,6 +375,15 @@ class Metrics(Protocol):
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add one observation to a distribution."""
+
+    def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
+        """Write what is kept to where it goes, if that is due; return after ``wait_s`` seconds at most.
+
+        ``now``: as soon as the place takes it, rather than when it is due.
+        """
+
+    def close(self) -> None:
+        """Write what is left; the process ends."""
 
 
 class Clock(Protocol):
@@ -385,16 +401,43 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something a person must look at; ``key`` is the same for the same trouble."""
+    """Something a person must look at; ``key`` is the same for the same trouble.
+
+    ``severity``: critical, error or warning. ``detail``: what to know of it now. ``passing``: nobody will
+    say that it is over; it is once it has not been raised for a while.
+    """
 
     key: str
     severity: str
     title: str
     detail: Mapping[str, Any]
+    passing: bool = False
+
+
+OPENED: Final = "opened"
+REPEATED: Final = "repeated"
+CLOSED: Final = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a sink tells people of an alert: that it opened, stands still, or closed.
+
+    ``raised``: how many times it was raised since ``opened_at``.
+    """
+
+    kind: str
+    alert: Alert
+    opened_at: datetime
+    raised: int
 
 
 class AlertSink(Protocol):
-    """Where alerts go."""
+    """Where alerts go; ``name`` tells sinks apart, in the alerts' state and in the figures."""
 
-    def send(self, alert: Alert) -> None:
-        """Deliver the alert; a failing sink raises, the caller counts it and goes on."""
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def send(self, notice: Notice) -> None:
+        """Deliver the notice within seconds; SinkUnavailable where it cannot be."""

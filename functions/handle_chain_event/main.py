@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import functions_framework
 
 from shared.adapters.cloud_events import pubsub_data, text_of
-from shared.app.deadletters import RAW, dead_letter
+from shared.app.deadletters import RAW
 from shared.bootstrap import plumbline
 from shared.errors import InvalidInput
 
@@ -26,18 +26,13 @@ def handle_chain_event(event: CloudEvent) -> None:
     can never be handled is in the dead letters by then.
     """
     parts = plumbline()
-    try:
-        data = pubsub_data(event)
-    except InvalidInput as error:
-        dead_letter(parts.bus, {RAW: text_of(event)}, error)
-        _LOG.error("message not understood: %s", error)
-        return
-    handled = parts.handle_chain_event.handle(data)
-    fields = {
-        "stored": len(handled.appended.stored),
-        "alreadyThere": len(handled.appended.already_there),
-        "ignored": handled.ignored,
-        "dead": dict(handled.dead),
-        "unprojected": handled.unprojected,
-    }
-    _LOG.log(logging.ERROR if handled.dead else logging.INFO, "logs handled", extra={"fields": fields})
+    with parts.invocation():
+        try:
+            data = pubsub_data(event)
+        except InvalidInput as error:
+            parts.burial.bury({RAW: text_of(event)}, error)
+            _LOG.error("message not understood: %s", error)
+            return
+        handled = parts.handle_chain_event.handle(data)
+        level = logging.ERROR if handled.dead else logging.INFO
+        _LOG.log(level, "logs handled", extra={"fields": handled.told()})

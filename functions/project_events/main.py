@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import functions_framework
 
 from shared.adapters.cloud_events import created_document, document_key
+from shared.app.deadletters import EVENTS_SOURCE
 from shared.bootstrap import plumbline
-from shared.errors import CorruptEvent, InvalidInput
+from shared.domain.events import as_stored
+from shared.errors import CorruptEvent, InvalidInput, PlumblineError
+from shared.logging import event_fields
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -25,10 +28,17 @@ def project_events(event: CloudEvent) -> None:
     never count goes to the dead letters with its cause.
     """
     parts = plumbline()
-    try:
-        parts.project_events.catch_up([created_document(event)])
-    except (InvalidInput, CorruptEvent) as error:
-        # The event itself stays where it is, in the store; a replay projects it from there.
-        payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}
-        parts.bury_event(payload, error)
-        _LOG.error("event not projected: %s", error, extra={"fields": payload})
+    with parts.invocation():
+        created = None
+        try:
+            created = as_stored(document_key(event), created_document(event))
+            if parts.project_events.catch_up([created]):
+                _LOG.info("event projected", extra={"fields": event_fields(created)})
+        except (InvalidInput, CorruptEvent) as error:
+            # The event itself stays where it is, in the store; a replay projects it from there.
+            payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}
+            parts.burial.bury(payload, error, source=EVENTS_SOURCE)
+            _LOG.error("event not projected: %s", error, extra={"fields": payload})
+        except PlumblineError as error:
+            _LOG.warning("event not projected yet: %s", error, extra={"fields": event_fields(created or {})})
+            raise

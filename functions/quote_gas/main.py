@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import functions_framework
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("plumbline.quote_gas")
 
 
+_WIRING = Lock()
+"""Threads that come first together share one use case, and with it the one batch of the block."""
+
+
 def _quote(request: Request) -> Answer:
+    with _WIRING:
+        quotes = plumbline().quote_gas
     query = request.query_string.decode("ascii", "replace")
-    return quote_answer(plumbline().quote_gas.answer(query), request.headers.get("If-None-Match"))
+    return quote_answer(quotes.answer(query), request.headers.get("If-None-Match"))
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request

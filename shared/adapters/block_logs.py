@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from shared.ports import RawLog
 
 _LOG: Final = logging.getLogger(__name__)
+_ODD_S: Final = 5.0
+"""Seconds until numbers of logs are believed that this chain did not have before."""
 
 
 class BlockLogs:
@@ -37,6 +39,8 @@ class BlockLogs:
         self._provable = False
         self._failing_since: float | None = None
         self._numbered_through = False
+        self._numbered_oddly = False
+        self._odd_since: dict[str, float] = {}
         self._blooms_kept = False
 
     def read(self, endpoint: JsonRpcEndpoint, header: Header, addresses: Sequence[str]) -> Reading:
@@ -92,9 +96,15 @@ class BlockLogs:
         # The root does not cover the numbers, of which the ids of events are made.
         through, each = numbered_through(receipts), numbered_each(receipts)
         if through and not each:
-            self._numbered_through = True
+            self._numbered_through = not self._numbered_oddly
         if not through and self._numbered_through:
-            raise DoubtfulAnswer(f"{name}: the logs of block {header.number} are not numbered through")
+            now = self._monotonic()
+            if now - self._odd_since.setdefault(header.hash, now) < _ODD_S:
+                raise DoubtfulAnswer(f"{name}: the logs of block {header.number} are not numbered through")
+            # Whoever lies that long, and says the same in its log index, is the chain for all we can know.
+            _LOG.warning("block %d of this chain has numbers of its own for its logs", header.number)
+            self._numbered_oddly, self._numbered_through = True, False
+            self._odd_since.clear()
         return through or each
 
     def _must_prove(self) -> bool:

@@ -27,7 +27,9 @@ _UNKNOWN_METHOD_TEXT: Final = re.compile(
 )
 _WITHOUT_S: Final = 600.0
 _PERHAPS_WITHOUT_S: Final = 60.0
+_NO_LONGER_S: Final = 15.0
 _FAILURES: Final = 3
+_FAILING_S: Final = 1.5  # longer than one read is tried for
 _ADDRESS_DIGITS: Final = 42
 
 
@@ -37,12 +39,14 @@ class BlockReceipts:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._without_until: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
+        self._failures: dict[str, tuple[int, float]] = {}
+        self._served: set[str] = set()
 
     def read(self, endpoint: JsonRpcEndpoint, header: Header) -> list[Mapping[str, Any]] | None:
         """Return the block's receipts, or None where the endpoint does not serve receipts.
 
-        None as well from the third failure in a row: ``does_without`` then says that it serves other reads.
+        None as well from the third failure in a row, if it has failed for a while: ``does_without`` then says
+        that it serves other reads.
         Raises as ``read_receipts`` does, and RateLimited.
         """
         if self._monotonic() < self._without_until.get(endpoint.name, float("-inf")):
@@ -53,20 +57,30 @@ class BlockReceipts:
             raise
         except ChainUnavailable as error:
             if isinstance(error, CallRefused) and _is_unknown_method(error):
-                self._without_until[endpoint.name] = self._monotonic() + _WITHOUT_S
+                # Where it has served them, one of the nodes behind its name is likely to be the odd one.
+                rest_s = _NO_LONGER_S if endpoint.name in self._served else _WITHOUT_S
+                self._without_until[endpoint.name] = self._monotonic() + rest_s
                 return None
-            failures = self._failures[endpoint.name] = self._failures.get(endpoint.name, 0) + 1
-            if failures < _FAILURES:
+            failures, since = self._failures.get(endpoint.name, (0, self._monotonic()))
+            self._failures[endpoint.name] = (failures + 1, since)
+            if not self._fails(endpoint.name):
                 raise
             return None
         self._failures.pop(endpoint.name, None)
-        return read_receipts(answer, header)
+        receipts = read_receipts(answer, header)
+        self._served.add(endpoint.name)
+        return receipts
 
     def does_without(self, endpoint: JsonRpcEndpoint) -> None:
         """Take note that the endpoint answered another question where ``read`` returned None."""
-        if self._failures.pop(endpoint.name, 0) >= _FAILURES:
+        if self._fails(endpoint.name):
             # Whatever it says (a time-out, HTTP 403), it does not serve receipts.
             self._without_until[endpoint.name] = self._monotonic() + _PERHAPS_WITHOUT_S
+        self._failures.pop(endpoint.name, None)
+
+    def _fails(self, name: str) -> bool:
+        failures, since = self._failures.get(name, (0, 0.0))
+        return failures >= _FAILURES and self._monotonic() - since >= _FAILING_S
 
 
 def read_receipts(answer: Any, header: Header) -> list[Mapping[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from shared.domain.keys import can_be_key
 from shared.errors import InvalidInput
+from shared.ports import DELETE_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,10 +45,27 @@ def encode(collection: str, key: str, document: Document) -> bytes:
     Raises InvalidInput, naming the document, where its key or its content is not allowed.
     """
     check_key(collection, key)
+    expiry(document)
     try:
         return orjson.dumps(document, option=_JSON_ONLY)
     except TypeError as error:
         raise InvalidInput(f"{collection}/{key} is not a JSON document: {error}") from error
+
+
+def expiry(document: Document) -> datetime | None:
+    """Return the time from which the store may delete the document, None where it says none.
+
+    Raises InvalidInput where it is said otherwise than in ISO 8601 with ``Z``.
+    """
+    if DELETE_AFTER not in document:
+        return None
+    said = document[DELETE_AFTER]
+    try:
+        if isinstance(said, str) and said.endswith("Z"):
+            return datetime.fromisoformat(said)
+    except ValueError:
+        pass
+    raise InvalidInput(f"{DELETE_AFTER} must be a time in ISO 8601 that ends in Z")
 
 
 def path_of(field: str) -> tuple[str, ...]:

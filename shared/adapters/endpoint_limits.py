@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WIDEN_AFTER: Final = 8
 _WIDEN_SOON: Final = 2  # after what was perhaps no limit at all, but a passing failure
 _LEAST_SOON: Final = 16
+_FAILED: Final = 3  # in a row
 _TRY_AGAIN_S: Final = 600.0
 _FORGET_S: Final = 3600.0
 _NO_LIMIT: Final = 1_000_000
@@ -36,6 +37,7 @@ class RangeLimit:
         self._refused_at = 0.0
         self._good = 0
         self._needed = _WIDEN_AFTER
+        self._failed = 0
         self._puzzled = False
         self._puzzles = 0
         self._puzzling = 0
@@ -43,6 +45,7 @@ class RangeLimit:
     def served(self, asked: int) -> None:
         """Take note that a query of so many blocks was answered."""
         self._puzzled = False
+        self._failed = 0
         self._served = max(self._served, asked)
         if asked >= 4 * self._puzzling:
             self._puzzles = 0
@@ -58,11 +61,12 @@ class RangeLimit:
     def refused(self, asked: int, text: str) -> bool:
         """Take note of a refusal of several blocks and its wording; False where fewer would not help.
 
-        A wording never met, for a size that was served before, is taken for a passing failure the first time.
+        A wording never met, for a size that was served before, is taken for a passing failure the first time;
+        one that speaks of something else, until it comes again and again.
         """
         cause = cause_of(text)
         if cause == "elsewhere":
-            return False
+            return self.failed(asked)
         if cause == "unknown" and asked <= self._served and not self._puzzled:
             self._puzzled = True
             return False
@@ -73,10 +77,8 @@ class RangeLimit:
             self._refused_at = self._monotonic()
             told = told or limit or (self._served if self._served < asked else 0)
         narrower = told or asked // 2
-        if cause == "unknown":  # a limit in odd words is met again and again: it is tried ever more seldom
-            self._narrow(narrower, min(_WIDEN_SOON << self._puzzles, _LEAST_SOON))
-            self._puzzles += 1
-            self._puzzling = narrower
+        if cause == "unknown":
+            self._puzzle(narrower)
         else:
             self._narrow(narrower, _WIDEN_AFTER)
         if cause != "results":
@@ -87,6 +89,18 @@ class RangeLimit:
         """Take note that a query of so many blocks got no answer: it may have been too much."""
         if asked > 1:
             self._narrow(asked // 2, _WIDEN_SOON)
+
+    def failed(self, asked: int) -> bool:
+        """Take note that a query of so many blocks failed for another reason than its size, or without one.
+
+        True where it goes on: narrower now, for it may be the size all the same.
+        """
+        self._failed += 1
+        if self._failed < _FAILED or asked == 1:
+            return False
+        self._failed = 0
+        self._puzzle(asked // 2)
+        return True
 
     def learned(self) -> Document:
         """Return it as a document."""
@@ -99,6 +113,12 @@ class RangeLimit:
             self.blocks = blocks
             self._refused = refused
             self._refused_at = self._monotonic()
+
+    def _puzzle(self, blocks: int) -> None:
+        # A limit in odd words is met again and again: it is tried ever more seldom.
+        self._narrow(blocks, min(_WIDEN_SOON << self._puzzles, _LEAST_SOON))
+        self._puzzles += 1
+        self._puzzling = blocks
 
     def _narrow(self, blocks: int, needed: int) -> None:
         blocks = max(1, blocks)

@@ -77,6 +77,10 @@ class Standing:
         self.errors += 1
         self.error_share += _NEW * (1 - self.error_share)
 
+    def pause(self, now: float, pause_s: float | None) -> None:
+        """Ask it nothing for as long as it wants, if it said so."""
+        self.paused_until = now + min(pause_s or 0.0, _LONGEST_PAUSE_S)
+
     def failed(self, failure: ChainUnavailable, now: float, random: float, pause_s: float | None) -> None:
         """Take note of a failure: it is avoided for 0.5 s, 1 s, ... 30 s, or as long as it asked for."""
         self.erred()

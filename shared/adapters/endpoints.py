@@ -6,6 +6,7 @@ from threading import local
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.adapters.endpoint_rota import EndpointRota, in_thread
+from shared.adapters.insistence import LONGEST_PAUSE_S, insist
 from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
 from shared.errors import ChainUnavailable, DoubtfulAnswer, RangeRefused, RateLimited
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from shared.ports import Document, EndpointHealth
 
 T = TypeVar("T")
+U = TypeVar("U")
 # A refusal may be the question's fault: it is held against an endpoint where another one answers.
 _SOFT: Final = (CallRefused, NotThere, RangeRefused)
 
 
 class EndpointPool:
     """Reads go to the ``current`` endpoint as long as it serves, within the same call to the next if not.
+
+    One alone is asked again within the call, a few times, where what failed may pass.
 
     Each endpoint's chain id is verified before it is first read from, and at each change to it.
     ``probe_s``: how often the others are asked for their heads; ``max_lag``: how many blocks a head may be
@@ -52,6 +56,7 @@ class EndpointPool:
             max_lag=max_lag,
         )
         self._monotonic = monotonic
+        self._random = random
         self._sleep = sleep
         self._standings = {standing.endpoint: standing for standing in self._rota.standings}
         self._thread = local()
@@ -154,26 +159,43 @@ class EndpointPool:
 
     def _ask(self, standing: Standing, read: Callable[[JsonRpcEndpoint], T], now: float) -> T:
         endpoint = standing.endpoint
-        if standing.paused_until > now:
-            pause_s = round(standing.paused_until - now, 3)
-            raise RateLimited(f"{endpoint.name} asked for a pause of {pause_s:g} s more", pause_s)
-        rate = standing.limits.rate
-        if (wait_s := rate.wait_s(now)) > 0:
+        if (pause_s := round(standing.paused_until - now, 3)) > 0:
+            if not self._rota.alone or pause_s > LONGEST_PAUSE_S:
+                raise _NotAsked(f"{endpoint.name} asked for a pause of {pause_s:g} s more", pause_s)
+            self._sleep(pause_s)
+            now += pause_s
+        if (wait_s := standing.limits.rate.wait_s(now)) > 0:
             self._sleep(wait_s)
             now += wait_s
         self._thread.last = (standing, now)
         before, answered = endpoint.requests, False
         try:
-            self._rota.verify(standing, now)
-            result = read(endpoint)
+            self._patiently(standing, lambda: self._rota.verify(standing, now))
+            result = self._patiently(standing, lambda: read(endpoint))
             answered = True
-        except RateLimited:
-            rate.refused()
-            raise
         finally:
-            rate.spent(endpoint.requests - before, now, answered=answered)
+            standing.limits.rate.spent(endpoint.requests - before, now, answered=answered)
         standing.served()
         return result
+
+    def _patiently(self, standing: Standing, read: Callable[[], U]) -> U:
+        if self._rota.alone:
+            return insist(
+                read,
+                monotonic=self._monotonic,
+                random=self._random,
+                sleep=self._sleep,
+                limited=lambda error: self._limited(standing, error),
+            )
+        try:
+            return read()
+        except RateLimited as error:
+            self._limited(standing, error)
+            raise
+
+    def _limited(self, standing: Standing, error: RateLimited) -> None:
+        standing.limits.rate.refused()
+        standing.pause(self._monotonic(), error.retry_after_s)
 
     def _elsewhere(
         self, read: Callable[[JsonRpcEndpoint], T], first: Standing, error: ChainUnavailable, since: float
@@ -215,9 +237,13 @@ class EndpointPool:
             self._hold_against(standing, error, since)
 
     def _hold_against(self, standing: Standing, error: ChainUnavailable, since: float) -> None:
-        if isinstance(error, RateLimited) and standing.paused_until > self._monotonic():
-            return  # it was not even asked
+        if isinstance(error, _NotAsked):
+            return
         self._rota.avoid(standing, error, since)
+
+
+class _NotAsked(RateLimited):
+    """The pause that the endpoint asked for is not over."""
 
 
 def _most_telling(failures: Sequence[ChainUnavailable]) -> ChainUnavailable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +12,8 @@ from shared.adapters.endpoint_rota import in_thread
 from shared.adapters.endpoints import EndpointPool
 from shared.adapters.ethereum_shapes import LogFilter, read_header, read_hex, read_transaction
 from shared.adapters.fee_questions import ask_fees, ask_gas, ask_history
-from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
-from shared.errors import DoubtfulAnswer
+from shared.adapters.json_rpc_failures import CallRefused, NotThere, PartlyLimited, WrongChain
+from shared.errors import DoubtfulAnswer, RateLimited
 from shared.ports import Reading
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
+_ASKED_IN_VAIN: Final = 2
+"""Times that a batch of headers may bring none of those still lacking."""
 _BLOCKS_AHEAD: Final = 3
 """Blocks fetched at once while catching up: one is taken apart while the node looks for the next ones."""
 
@@ -126,20 +127,24 @@ class EthereumChain:
 
     def headers(self, numbers: Sequence[int]) -> list[Header | None]:
         """Return the canonical headers at these heights, None where the node has none, in one batch."""
+        told: dict[JsonRpcEndpoint, dict[int, Header | None]] = {}
 
         def read(endpoint: JsonRpcEndpoint) -> list[Header | None]:
-            found: dict[int, Header | None] = {}
-            left = list(numbers)
-            while left:
-                calls = [("eth_getBlockByNumber", [hex(number), False]) for number in left]
-                answers = dict(zip(left, endpoint.batch(calls), strict=True))
-                refused = [number for number, answer in answers.items() if isinstance(answer, CallRefused)]
+            # What an endpoint gave before a rate limit stopped it is not asked for again.
+            found = told.setdefault(endpoint, {})
+            left = [number for number in numbers if found.get(number) is None]
+            in_vain = 0
+            # Some nodes fail single entries of a batch, or lack them: those alone are asked for again.
+            while left and in_vain < _ASKED_IN_VAIN:
+                refused = _read_headers(endpoint, left, found)
                 if len(refused) == len(left):
-                    raise answers[left[0]]
-                found |= {n: _header(answer, n) for n, answer in answers.items() if n not in refused}
-                # Some nodes fail single entries of a batch: those alone are asked for again.
-                left = refused
-            return [found[number] for number in numbers]
+                    raise refused[0]
+                again = [number for number in left if found.get(number) is None]
+                in_vain = in_vain + 1 if len(again) == len(left) else 0
+                left = again
+                if in_vain == _ASKED_IN_VAIN and refused:
+                    raise refused[0]
+            return [found.get(number) for number in numbers]
 
         return self._pool.run(read) if numbers else []
 
@@ -181,6 +186,8 @@ class EthereumChain:
         if len(headers) == 1:
             yield self._read_block(headers[0], addresses)
             return
+        from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415
+
         with ThreadPoolExecutor(_BLOCKS_AHEAD, thread_name_prefix="blocks") as threads:
             waiting = deque[Future[Reading]]()
             try:
@@ -295,6 +302,23 @@ class EthereumChain:
     def close(self) -> None:
         """Give back connections."""
         self._pool.close()
+
+
+def _read_headers(
+    endpoint: JsonRpcEndpoint, numbers: Sequence[int], found: dict[int, Header | None]
+) -> list[CallRefused]:
+    """Add to ``found`` what one batch gives, even where it is stopped midway; return what was refused."""
+    limited: PartlyLimited | None = None
+    try:
+        answers = endpoint.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+    except PartlyLimited as error:
+        answers, limited = list(error.answers), error
+    for number, answer in zip(numbers, answers, strict=False):
+        if not isinstance(answer, CallRefused | RateLimited):
+            found[number] = _header(answer, number)
+    if limited is not None:
+        raise limited
+    return [answer for answer in answers if isinstance(answer, CallRefused)]
 
 
 def _header(answer: Any, number: int) -> Header | None:

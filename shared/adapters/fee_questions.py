@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.ethereum_shapes import read_bytes, read_header, read_hex, read_object
@@ -23,8 +22,15 @@ _L1_COMPONENT: Final = "0x77d488a2"
 _WORD: Final = 64
 _LEAST_GAS: Final = 21_000
 """What every transaction pays before its first instruction (Yellow Paper, G_transaction)."""
-_POOR: Final = re.compile(r"insufficient|allowance", re.IGNORECASE)
+_MOST_GAS: Final = 1 << 63
+"""Nor could a block's limit be higher: clients keep it in 64 bits."""
+_POOR: Final = r"(?i)insufficient|allowance"
+_REVERTED: Final = 3
+"""Code of geth and others for a revert."""
 _RICH: Final = hex(1 << 96)
+_MOST_NUMBER: Final = 1 << 53
+_MOST_TIME: Final = 253_402_300_800
+"""Seconds since 1970 at which the year 10000 begins: numbers and times beyond are no block's."""
 _FIXED: Final = 5
 """Entries of the batch before the gas questions."""
 
@@ -62,7 +68,7 @@ def ask_fees(
         history=told,
         node_tip_wei=_number(tip, "maxPriorityFeePerGas"),
         gas_price_wei=_number(price, "gasPrice"),
-        pending=_number(pool.get("pending"), "pending") if isinstance(pool, dict) else None,
+        pending=_pending(pool),
         gas=_gas(endpoint, questions, answers[_FIXED:]),
     )
 
@@ -97,8 +103,10 @@ def read_fee_head(block: Any) -> FeeHead | None:
         return None
     base_fee, data_gas = block.get("baseFeePerGas"), block.get("blobGasUsed")
     used, limit = read_hex(block.get("gasUsed"), "gasUsed"), read_hex(block.get("gasLimit"), "gasLimit")
-    if not 0 <= used <= limit or limit == 0:
+    if not 0 <= used <= limit < _MOST_GAS or limit == 0:
         raise DoubtfulAnswer(f"block {header.number} used {used} gas of {limit}")
+    if header.number >= _MOST_NUMBER or header.timestamp >= _MOST_TIME:
+        raise DoubtfulAnswer(f"block {header.number} of time {header.timestamp}, which no chain has reached")
     return FeeHead(
         header=header,
         base_fee_wei=None if base_fee is None else read_hex(base_fee, "baseFeePerGas"),
@@ -156,6 +164,11 @@ def _number(answer: Any, name: str) -> int | None:
     return None if answer is None or isinstance(answer, CallRefused) else read_hex(answer, name)
 
 
+def _pending(pool: Any) -> int | None:
+    pending = _number(pool.get("pending"), "pending") if isinstance(pool, dict) else None
+    return None if pending is None else min(pending, _MOST_NUMBER)
+
+
 def _gas_entries(questions: Sequence[GasQuestion]) -> list[Entry]:
     entries: list[Entry] = [("eth_estimateGas", [_call(question)]) for question in questions]
     return entries + [("eth_call", [_l1_call(question), "latest"]) for question in questions if question.l1]
@@ -177,8 +190,7 @@ def _gas(
     endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any]
 ) -> dict[GasQuestion, GasAnswer]:
     told = dict(zip(questions, answers, strict=False))
-    poor = [q for q, answer in told.items() if isinstance(answer, CallRefused) and _POOR.search(answer.said)]
-    poor = [question for question in poor if question.sender is not None]
+    poor = [question for question, answer in told.items() if question.sender and _minds_balance(answer)]
     if poor:
         # What the sender owns is no part of the question: asked again as if it owned enough.
         rich = [{question.sender: {"balance": _RICH}} for question in poor]
@@ -187,26 +199,34 @@ def _gas(
         told |= {
             question: answer
             for question, answer in zip(poor, again, strict=True)
-            if not isinstance(answer, CallRefused) or revert_data(answer) is not None
+            if not _minds_balance(answer)
         }
     found = {question: _gas_answer(answer) for question, answer in told.items()}
     on_l1 = [question for question in questions if question.l1]
     for question, answer in zip(on_l1, answers[len(questions) :], strict=True):
-        found[question] = replace(found[question], l1_gas=_first_word(answer))
+        found[question] = found[question]._replace(l1_gas=_first_word(answer))
     return found
+
+
+def _minds_balance(answer: Any) -> bool:
+    """Say whether it is the sender's means that the node refuses for, and not the contract."""
+    if not isinstance(answer, CallRefused) or answer.number == _REVERTED or revert_data(answer):
+        return False
+    return re.search(_POOR, answer.said) is not None
 
 
 def _gas_answer(answer: Any) -> GasAnswer:
     if isinstance(answer, CallRefused):
-        reverted = revert_data(answer)
+        reverted = None if _minds_balance(answer) else revert_data(answer)
         return GasAnswer(revert=reverted) if reverted is not None else GasAnswer(refused=str(answer))
     gas = read_hex(answer, "gas")
-    if gas < _LEAST_GAS:
-        raise DoubtfulAnswer(f"an estimate of {gas} gas, less than any transaction pays")
+    if not _LEAST_GAS <= gas < _MOST_GAS:
+        raise DoubtfulAnswer(f"an estimate of {gas} gas, which no transaction uses")
     return GasAnswer(gas=gas)
 
 
 def _first_word(answer: Any) -> int | None:
     if isinstance(answer, str) and len(answer) >= 2 + _WORD:
-        return read_hex(answer[: 2 + _WORD], "gasEstimateForL1")
+        gas = read_hex(answer[: 2 + _WORD], "gasEstimateForL1")
+        return gas if gas < _MOST_GAS else None
     return None

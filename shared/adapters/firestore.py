@@ -16,7 +16,7 @@ from google.cloud.firestore_v1.bulk_batch import BulkWriteBatch
 from google.cloud.firestore_v1.field_path import FieldPath
 
 from shared.adapters.document_values import encode
-from shared.adapters.firestore_values import from_firestore
+from shared.adapters.firestore_values import from_firestore, to_firestore
 from shared.domain.keys import can_be_key
 from shared.errors import Conflict, InvalidInput, StoreUnavailable
 
@@ -79,7 +79,7 @@ class FirestoreDocuments:
         encode(collection, key, document)
         with self._translated():
             try:
-                self._reference(collection, key).create(document, timeout=_TIMEOUT_S)
+                self._reference(collection, key).create(to_firestore(document), timeout=_TIMEOUT_S)
             except google_errors.AlreadyExists:
                 return False
             return True
@@ -106,7 +106,7 @@ class FirestoreDocuments:
         """Write, replacing the whole document."""
         encode(collection, key, document)
         with self._translated():
-            self._reference(collection, key).set(document, timeout=_TIMEOUT_S)
+            self._reference(collection, key).set(to_firestore(document), timeout=_TIMEOUT_S)
 
     def delete(self, collection: str, key: str) -> None:
         """Delete; deleting what is not there is no error."""
@@ -123,10 +123,10 @@ class FirestoreDocuments:
         if query.order_by:
             asked = asked.order_by(query.order_by, direction=direction)
         asked = asked.order_by(_KEY, direction=direction)
-        if query.after:
-            asked = asked.start_after(list(query.after))
         if query.limit is not None:
             asked = asked.limit(query.limit)
+        if query.after:
+            asked = _after(asked, query.after, descending=query.descending)
         if query.fields is not None:
             asked = asked.select([FieldPath(f).to_api_repr() for f in query.fields])
         with self._translated():
@@ -189,7 +189,7 @@ class FirestoreDocuments:
         with self._translated():
             batch = BulkWriteBatch(self._client)
             for key in keys:
-                batch.create(self._reference(collection, key), documents[key])
+                batch.create(self._reference(collection, key), to_firestore(documents[key]))
             response = batch.commit(timeout=_TIMEOUT_S)
         return {key: status.code for key, status in zip(keys, response.status, strict=True)}
 
@@ -254,11 +254,11 @@ class _FirestoreTransaction:
 
     def create(self, collection: str, key: str, document: Document) -> None:
         """Write a new document at commit."""
-        self._transaction.create(self._written(collection, key, document), document)
+        self._transaction.create(self._written(collection, key, document), to_firestore(document))
 
     def put(self, collection: str, key: str, document: Document) -> None:
         """Write at commit."""
-        self._transaction.set(self._written(collection, key, document), document)
+        self._transaction.set(self._written(collection, key, document), to_firestore(document))
 
     def delete(self, collection: str, key: str) -> None:
         """Delete at commit."""
@@ -270,6 +270,16 @@ class _FirestoreTransaction:
         self._wrote = True
         encode(collection, key, document)
         return self._documents._reference(collection, key)  # noqa: SLF001
+
+
+def _after(asked: Any, after: tuple[Any, ...], *, descending: bool) -> Any:
+    *value, key = after
+    if key:
+        return asked.start_after([*value, key])
+    # The empty key comes before every other, and is none that Firestore takes: what it parts are values.
+    if not value:
+        return asked.limit(0) if descending else asked
+    return asked.start_after(value) if descending else asked.start_at(value)
 
 
 def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:

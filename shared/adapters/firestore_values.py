@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.cloud.firestore_v1 import DocumentReference, GeoPoint
 
+from shared.adapters.document_values import expiry
+from shared.ports import DELETE_AFTER
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from shared.ports import Document
 
 _SPELLED: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (datetime, lambda time: time.astimezone(UTC).isoformat().replace("+00:00", "Z")),
@@ -17,6 +22,12 @@ _SPELLED: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (DocumentReference, lambda reference: reference.path),
     (GeoPoint, lambda point: {"latitude": point.latitude, "longitude": point.longitude}),
 )
+
+
+def to_firestore(document: Document) -> Document:
+    """Return a document as Firestore is to hold it: by a time it deletes, by a text it does not."""
+    expires_at = expiry(document)
+    return document if expires_at is None else {**document, DELETE_AFTER: expires_at}
 
 
 def from_firestore(value: Any) -> Any:

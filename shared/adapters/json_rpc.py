@@ -8,6 +8,7 @@ imported in 0.03 s instead of 0.7 to 1.8 s, which would be most of a function's 
 from __future__ import annotations
 
 import hashlib
+from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ from shared.adapters.http_post import HttpPost
 from shared.adapters.json_rpc_failures import (
     TOO_MANY_REQUESTS,
     CallRefused,
+    NoAnswer,
+    PartlyLimited,
     http_failure,
     refusal,
     retry_after_s,
@@ -24,11 +27,13 @@ from shared.adapters.json_rpc_failures import (
 from shared.errors import ChainUnavailable, RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _OK: Final = 200
 _NO_ACCESS: Final = (401, 403)
 _KEY_DIGITS: Final = 12
+_BATCHES_FAILED: Final = 3  # in a row, until their entries are asked for one by one
+_SINGLY: Final = 200  # times, until a batch is tried again
 _SENDS: Final = "eth_sendRawTransaction"
 
 
@@ -47,6 +52,9 @@ class JsonRpcEndpoint:
         self.name = name
         self._http = HttpPost(url, name, timeout_s)
         self._batch_size = batch_size
+        self._batches_failed = 0
+        self._singly = 0
+        self._numbers = count(1)
         self._requests = 0
         self._counting = Lock()
         self.key = hashlib.sha256(url.strip().encode()).hexdigest()[:_KEY_DIGITS]
@@ -65,8 +73,9 @@ class JsonRpcEndpoint:
         Raises RateLimited (with the pause that was asked for), CallRefused for any other JSON-RPC error,
         ChainUnavailable where there is no usable answer.
         """
-        reply, pause_s = self._post(_request(1, method, params), method, 1)
-        result = self._result(reply, method, pause_s)
+        request = self._request(method, params)
+        reply, pause_s = self._post(request, method, 1)
+        result = self._result(_answer_to(request, reply), method, pause_s)
         if isinstance(result, CallRefused):
             raise result
         return result
@@ -74,36 +83,77 @@ class JsonRpcEndpoint:
     def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any | CallRefused]:
         """Return what each (method, params) call gave, in their order: its result or its refusal.
 
-        Raises RateLimited if any of them met the rate limit, ChainUnavailable as ``call`` does.
+        An entry left out of the answer counts as refused. Raises RateLimited if any of them met the rate
+        limit (PartlyLimited, with the others' results, where not all did), ChainUnavailable as ``call`` does.
         """
         results: list[Any | CallRefused] = []
         while len(results) < len(calls):
-            part = calls[len(results) : len(results) + self._batch_size]
+            part = calls[len(results) : len(results) + (1 if self._singly else self._batch_size)]
             try:
                 results += self._batch(part)
-            except CallRefused:
-                if len(part) == 1:
+            except RateLimited as error:
+                told = error.answers if isinstance(error, PartlyLimited) else ()
+                raise PartlyLimited(str(error), error.retry_after_s, [*results, *told]) from error
+            except ChainUnavailable as error:
+                if not self._asked_otherwise(len(part), error):
                     raise
-                self._batch_size = len(part) // 2
+        if self._singly:
+            self._singly -= 1
+        elif len(calls) > 1:
+            self._batches_failed = 0
         return results
+
+    def _asked_otherwise(self, entries: int, error: ChainUnavailable) -> bool:
+        """Say whether to ask for the entries of a failed batch in smaller ones: some servers know none."""
+        if entries == 1 or isinstance(error, NoAnswer):
+            self._singly = 0  # it is not the batch that fails
+            return False
+        if isinstance(error, CallRefused):
+            self._batch_size = entries // 2
+            return True
+        self._batches_failed += 1
+        if self._batches_failed >= _BATCHES_FAILED:
+            self._singly = _SINGLY
+        return self._singly > 0
 
     def close(self) -> None:
         """Give back the connections; a later call opens new ones."""
         self._http.close()
 
     def _batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any | CallRefused]:
-        requests = [_request(i, method, params) for i, (method, params) in enumerate(calls)]
+        requests = [self._request(method, params) for method, params in calls]
         asked = calls[0][0]
         if len(calls) == 1:  # alone, not as a batch of one: some endpoints know no batches
             reply, pause_s = self._post(requests[0], asked, 1)
-            return [self._result(reply, asked, pause_s)]
+            return [self._result(_answer_to(requests[0], reply), asked, pause_s)]
         replies, pause_s = self._post(requests, asked, len(requests))
         if isinstance(replies, dict) and replies.get("error") is not None:
             raise self._refusal("a batch", replies["error"], pause_s)
         if not isinstance(replies, list):
             raise ChainUnavailable(f"{self.name} answered a batch with something else")
-        by_id = {reply.get("id"): reply for reply in replies if isinstance(reply, dict)}
-        return [self._result(by_id.get(i), method, pause_s) for i, (method, _) in enumerate(calls)]
+        by_id = {str(reply.get("id")): reply for reply in replies if isinstance(reply, dict)}
+        told = [by_id.get(str(request["id"])) for request in requests]
+        if not any(told):
+            raise ChainUnavailable(f"{self.name} gave no JSON-RPC answer to a batch")
+        found = [self._entry(reply, method, pause_s) for reply, (method, _) in zip(told, calls, strict=True)]
+        limited = [answer for answer in found if isinstance(answer, RateLimited)]
+        if len(limited) == len(found):
+            raise limited[0]
+        if limited:
+            raise PartlyLimited(str(limited[0]), limited[0].retry_after_s, found)
+        return found
+
+    def _entry(self, reply: Any, method: str, pause_s: float | None) -> Any | CallRefused | RateLimited:
+        if reply is None:
+            return CallRefused(f"{self.name} left {method} out of a batch", 0)
+        try:
+            return self._result(reply, method, pause_s)
+        except RateLimited as error:
+            return error
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        # Each has a number of its own, by which an answer that was meant for another one is known.
+        return {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": params}
 
     def _result(self, reply: Any, method: str, pause_s: float | None) -> Any | CallRefused:
         if isinstance(reply, dict):
@@ -142,5 +192,11 @@ class JsonRpcEndpoint:
         raise http_failure(f"{self.name} on {asked}", status, pause_s)
 
 
-def _request(number: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+def _answer_to(request: Mapping[str, Any], reply: Any) -> Any:
+    """Return the reply, None where it is another request's: of a shape that fits, its content would not."""
+    if not isinstance(reply, dict):
+        return None
+    told = reply.get("id")
+    # Where a server could not read a request, its error has no id (JSON-RPC 2.0, section 5).
+    unread = told is None and reply.get("error") is not None
+    return reply if unread or str(told) == str(request["id"]) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.errors import ChainUnavailable, RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 METHOD_NOT_FOUND: Final = -32601
 TOO_MANY_REQUESTS: Final = 429
@@ -18,23 +18,19 @@ _GATEWAY_TIMEOUTS: Final = (408, 504, 522, 524)
 _LIMIT_EXCEEDED: Final = -32005  # EIP-1474: a limit, of rate or of size
 _RATE_CODES: Final = (TOO_MANY_REQUESTS, _LIMIT_EXCEEDED, -32007, -32012)
 
+# Texts, which `re` compiles when they are first looked for: most processes never meet a refusal.
 # Asked before the rate: Infura gives -32005 for both too many requests and too many results.
-_SIZE_TEXT: Final = re.compile(
-    r"\branges?\b|returned more than|response (?:size|too large)|max results|too many (?:logs|results|blocks)"
-    r"|exceeds limit of|query timeout|timed? ?out|\bblocks\b",
-    re.IGNORECASE,
+_SIZE_TEXT: Final = (
+    r"(?i)\branges?\b|returned more than|response (?:size|too large)|max results"
+    r"|too many (?:logs|results|blocks)|exceeds limit of|query timeout|timed? ?out|\bblocks\b"
 )
-_RATE_TEXT: Final = re.compile(
-    r"rate.?limit|request rate|too many requests|(?:requests?|units) per second|requests? limit|request count"
-    r"|limited to [\d,]+ ?/ ?s|quota|\brps\b|throttl|capacity",
-    re.IGNORECASE,
+_RATE_TEXT: Final = (
+    r"(?i)rate.?limit|request rate|too many requests|(?:requests?|units) per second|requests? limit"
+    r"|request count|limited to [\d,]+ ?/ ?s|quota|\brps\b|throttl|capacity"
 )
-_PAUSE_TEXT: Final = re.compile(
-    r"(?:retry|try again|reset) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE
-)
-_HALTED_TEXT: Final = re.compile(
-    r"revert|invalid ?\w*opcode|out ?of ?gas|stack ?(?:under|over)flow|invalid ?jump|vm execution error",
-    re.IGNORECASE,
+_PAUSE_TEXT: Final = r"(?i)(?:retry|try again|reset) (?:in|after) (\d+(?:\.\d+)?) ?(ms|s)"
+_HALTED_TEXT: Final = (
+    r"(?i)revert|invalid ?\w*opcode|out ?of ?gas|stack ?(?:under|over)flow|invalid ?jump|vm execution error"
 )
 
 
@@ -71,6 +67,17 @@ class LimitMet(RateLimited):
     """The endpoint says that a limit was met, and not whether it is one of rate or of size."""
 
 
+class PartlyLimited(RateLimited):
+    """A batch of which some entries met the rate limit; ``answers`` are what each gave, from the first.
+
+    Each is a result, a CallRefused or a RateLimited; those not asked for any more are left out.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None, answers: Sequence[Any]) -> None:
+        super().__init__(message, retry_after_s)
+        self.answers = answers
+
+
 def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -> CallRefused | RateLimited:
     """Return the error for a JSON-RPC error object; ``who`` says which endpoint refused what."""
     code = fields.get("code")
@@ -78,7 +85,7 @@ def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -
     data = fields.get("data")
     text = f"{fields.get('message')} {data if isinstance(data, dict) else ''}"
     message = f"{who}: error {number}: {str(fields.get('message'))[:200]}"
-    of_size, of_rate = _SIZE_TEXT.search(text), _RATE_TEXT.search(text)
+    of_size, of_rate = re.search(_SIZE_TEXT, text), re.search(_RATE_TEXT, text)
     if of_size or not (of_rate or number in _RATE_CODES):
         return CallRefused(message, number, data, text)
     pause_s = pause_s if pause_s is not None else _pause_in(text, data)
@@ -120,7 +127,7 @@ def revert_data(refused: CallRefused) -> bytes | None:
     found = re.search(r"0x((?:[0-9a-fA-F]{2})*)\Z", data) if isinstance(data, str) else None
     if found and (found[1] or refused.number == 3):  # noqa: PLR2004 - geth's code for a revert
         return bytes.fromhex(found[1])
-    return b"" if _HALTED_TEXT.search(str(refused)) else None
+    return b"" if re.search(_HALTED_TEXT, str(refused)) else None
 
 
 def _pause_in(text: str, data: Any) -> float | None:
@@ -128,7 +135,7 @@ def _pause_in(text: str, data: Any) -> float | None:
     backoff = rate.get("backoff_seconds") if isinstance(rate, dict) else None
     if isinstance(backoff, int | float):
         return float(backoff)
-    found = _PAUSE_TEXT.search(text)
+    found = re.search(_PAUSE_TEXT, text)
     if found is None:
         return None
     return float(found[1]) / (1000 if found[2].lower() == "ms" else 1)

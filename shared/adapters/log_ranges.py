@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.ethereum_shapes import read_logs
 from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, LimitMet, NoAnswer, NotThere
-from shared.errors import ChainUnavailable, RangeRefused
+from shared.errors import ChainUnavailable, RangeRefused, RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +50,14 @@ class LogRanges:
             raise
         except (CallRefused, LimitMet) as error:
             unknown = isinstance(error, CallRefused) and error.number == METHOD_NOT_FOUND
-            if asked == 1 or unknown or not limit.refused(asked, _said(error)):
+            if not (limit.failed(asked) if unknown else asked > 1 and limit.refused(asked, _said(error))):
                 raise
             raise RangeRefused(f"blocks {first} to {last}: {error}") from error
+        except RateLimited:
+            raise
+        except ChainUnavailable:
+            limit.failed(asked)
+            raise
         limit.served(asked)
         return read_logs(answer, wanted, first, last)
 

@@ -10,32 +10,27 @@ from typing import Final, Literal
 
 Cause = Literal["range", "results", "elsewhere", "unknown"]
 
+# Texts, which `re` compiles when they are first looked for: most processes never meet a refusal.
 # It has not got the blocks, or does not serve us: fewer blocks would not help.
-_ELSEWHERE: Final = re.compile(
-    r"extends? beyond|is beyond|(?:not|cannot be) found|unknown block|pruned|archive|not (?:yet )?available"
-    r"|missing trie|syncing|unauthori[sz]ed|authenticat|api.?key|invalid block range",
-    re.IGNORECASE,
+_ELSEWHERE: Final = (
+    r"(?i)extends? beyond|is beyond|(?:not|cannot be) found|unknown block|pruned|archive"
+    r"|not (?:yet )?available|missing trie|syncing|unauthori[sz]ed|authenticat|api.?key|invalid block range"
 )
-_RESULTS: Final = re.compile(
-    r"\bresults?\b|logs (?:matched|requested|in the response)|too many logs|max logs|response size"
-    r"|size exceeded|response too large|bytes|time.?out|timed out",
-    re.IGNORECASE,
+_RESULTS: Final = (
+    r"(?i)\bresults?\b|logs (?:matched|requested|in the response)|too many logs|max logs|response size"
+    r"|size exceeded|response too large|bytes|time.?out|timed out"
 )
-_RANGE: Final = re.compile(
-    r"\branges?\b|too many blocks|blocks distance|requested blocks|[\d,]+k? blocks|smaller than size",
-    re.IGNORECASE,
+_RANGE: Final = (
+    r"(?i)\branges?\b|too many blocks|blocks distance|requested blocks|[\d,]+k? blocks|smaller than size"
 )
-_SUGGESTED: Final = re.compile(
-    r"\[(0x[0-9a-f]+|\d+), ?(0x[0-9a-f]+|\d+)\]|with the range (\d+)-(\d+)", re.IGNORECASE
-)
+_SUGGESTED: Final = r"(?i)\[(0x[0-9a-f]+|\d+), ?(0x[0-9a-f]+|\d+)\]|with the range (\d+)-(\d+)"
 _NUMBER: Final = r"(\d[\d,_]*) ?([km]\b)?"
 _TOLD: Final = (
-    re.compile(
-        r"(?:limit|max|up to|at most|over|exceed|than|allowed|only|filter:|set to|distance:|>)"
-        rf"[^\d\[]{{0,40}}?{_NUMBER}",
-        re.IGNORECASE,
+    (
+        r"(?i)(?:limit|max|up to|at most|over|exceed|than|allowed|only|filter:|set to|distance:|>)"
+        rf"[^\d\[]{{0,40}}?{_NUMBER}"
     ),
-    re.compile(rf"{_NUMBER} blocks?\b", re.IGNORECASE),
+    rf"(?i){_NUMBER} blocks?\b",
 )
 _TIMES: Final = {"": 1, "k": 1000, "m": 1_000_000}
 
@@ -46,17 +41,17 @@ def cause_of(text: str) -> Cause:
     ``results``: too many logs or bytes, or too much time; ``elsewhere``: something that fewer blocks would
     not change; ``unknown``: a wording never met.
     """
-    if _ELSEWHERE.search(text):
+    if re.search(_ELSEWHERE, text):
         return "elsewhere"
-    if _RESULTS.search(text):
+    if re.search(_RESULTS, text):
         return "results"
-    return "range" if _RANGE.search(text) else "unknown"
+    return "range" if re.search(_RANGE, text) else "unknown"
 
 
 def suggested_blocks(text: str, asked: int) -> int | None:
     """Return how many blocks the range has that the endpoint suggests, if it is fewer than ``asked``."""
     sizes = []
-    for found in _SUGGESTED.finditer(text):
+    for found in re.finditer(_SUGGESTED, text):
         first, last = (int(number, 0) for number in found.groups() if number is not None)
         sizes.append(last - first + 1)
     return max((size for size in sizes if 1 <= size < asked), default=None)
@@ -67,7 +62,7 @@ def limit_told(text: str, asked: int) -> int | None:
     told = {
         int(re.sub("[,_]", "", number)) * _TIMES[times.lower()]
         for pattern in _TOLD
-        for number, times in pattern.findall(text)
+        for number, times in re.findall(pattern, text)
     }
     fewer = sorted(number for number in told if 1 <= number < asked)
     if len(fewer) > 1 and fewer[-1] == asked - 1:

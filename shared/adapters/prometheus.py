@@ -1,51 +1,68 @@
-"""The Metrics port on prometheus_client: figures kept in this process, told as text when asked for."""
+"""The Metrics port on prometheus_client: figures kept in this process, told as text when asked for.
+
+Where PROMETHEUS_MULTIPROC_DIR names a directory (set before this is imported), processes keep their figures
+there, and each of them tells those of all.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
-from shared.domain.metrics import COUNTER, HISTOGRAM, METRICS
+from shared.domain.metrics import COUNTER, GAUGE, HISTOGRAM, METRICS, metric_of
 
 if TYPE_CHECKING:
     from shared.domain.metrics import Metric
 
+DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus_client takes a directory, where several processes are one server."""
+
 
 class PrometheusMetrics:
-    """Every figure of the table, in a registry of its own; KeyError for a name that is not in it."""
+    """Every figure of the table, in a registry of its own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, Gauge] = {}
-        self._histograms: dict[str, Histogram] = {}
-        for metric in METRICS.values():
-            self._declare(metric)
+        self._kept = {metric.name: self._declared(metric) for metric in METRICS.values()}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
-        self._counters[name].labels(**labels).inc(amount)
+        self._of(name, COUNTER, labels).inc(amount)
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a figure that goes up and down."""
-        self._gauges[name].labels(**labels).set(value)
+        self._of(name, GAUGE, labels).set(value)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add one observation to a distribution."""
-        self._histograms[name].labels(**labels).observe(value)
+        self._of(name, HISTOGRAM, labels).observe(value)
+
+    def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
+        """Do nothing: Prometheus comes and reads."""
+
+    def close(self) -> None:
+        """Do nothing: what was not read is lost with the process."""
 
     def exposition(self) -> bytes:
         """Return all of it in Prometheus' text format 0.0.4."""
-        return generate_latest(self._registry)
+        if DIRECTORY not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
-    def _declare(self, metric: Metric) -> None:
+    def _of(self, name: str, kind: str, labels: dict[str, str]) -> Any:
+        metric_of(name, kind, labels)
+        return self._kept[name].labels(**labels) if labels else self._kept[name]
+
+    def _declared(self, metric: Metric) -> Counter | Gauge | Histogram:
         name, meaning, labels = metric.name, metric.meaning, metric.labels
         if metric.kind == COUNTER:
-            self._counters[name] = Counter(name, meaning, labels, registry=self._registry)
-        elif metric.kind == HISTOGRAM:
-            self._histograms[name] = Histogram(
-                name, meaning, labels, buckets=metric.buckets, registry=self._registry
-            )
-        else:
-            self._gauges[name] = Gauge(name, meaning, labels, registry=self._registry)
+            return Counter(name, meaning, labels, registry=self._registry)
+        if metric.kind == HISTOGRAM:
+            return Histogram(name, meaning, labels, buckets=metric.buckets, registry=self._registry)
+        # Of several processes that set it, the last one's counts.
+        return Gauge(name, meaning, labels, registry=self._registry, multiprocess_mode="mostrecent")

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 _MEASURED_S: Final = 5
 _LEAST: Final = 2.0  # requests a second; slower than this a pause that is asked for does better
-_CUT_EVERY_S: Final = 5.0
+_CUT_EVERY_S: Final = 2.5
+_AGAIN_S: Final = 10.0
+_MOST_CUTS: Final = 4
+_IN_VAIN_S: Final = 60.0
 _LONGEST_WAIT_S: Final = 2.0
 # The curve of CUBIC (RFC 9438): back near the rate that was refused within a minute, carefully past it, and
 # then faster and faster, until there is no limit any more.
@@ -22,7 +25,10 @@ _FREE_AT: Final = 4.0
 class RequestRate:
     """The pace of requests to one endpoint: ``per_s``, None where no limit was met.
 
-    A refusal halves the rate measured over the last seconds; then it rises again.
+    A refusal is answered by a pause, which is the caller's. Refused again soon after it has served, the
+    endpoint has a limit: the pace is half of what it served over the last seconds, and half of that where
+    it still refuses; then it rises again. Where cutting does not help, what is refused is not the rate (a
+    server that fails at random says 429, too), and there is no limit for a minute.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -30,6 +36,9 @@ class RequestRate:
         self.per_s: float | None = None
         self._met = 0.0
         self._cut_at = 0.0
+        self._cuts = 0
+        self._refused_at = float("-inf")
+        self._in_vain_until = float("-inf")
         self._free_at = 0.0
         self._answered = True
         self._seconds: deque[list[int]] = deque(maxlen=_MEASURED_S + 1)
@@ -43,25 +52,27 @@ class RequestRate:
 
     def spent(self, requests: int, now: float, *, answered: bool) -> None:
         """Count requests made, and whether they were ``answered``."""
-        second = int(now)
-        if self._seconds and self._seconds[-1][0] == second:
-            self._seconds[-1][1] += requests
-        else:
-            self._seconds.append([second, requests])
         if answered:
             self._answered = True
+            second = int(now)
+            if self._seconds and self._seconds[-1][0] == second:
+                self._seconds[-1][1] += requests
+            else:
+                self._seconds.append([second, requests])
         if self.per_s is not None:
             self._free_at = max(self._free_at, now) + requests / self.per_s
 
     def refused(self) -> None:
         """Take note that the endpoint refused for the number of requests."""
         now = self._monotonic()
-        if self.per_s is not None and (now - self._cut_at < _CUT_EVERY_S or not self._answered):
+        if not self._answered:
             return  # one refusal, told to several requests
-        self._met = max(self._measured(now), 2 * _LEAST)
-        self.per_s = self._met / 2
-        self._cut_at = now
         self._answered = False
+        soon, self._refused_at = now - self._refused_at < _AGAIN_S, now
+        if not soon and self.per_s is None:
+            self._cuts = 0
+        elif now >= max(self._in_vain_until, self._cut_at + _CUT_EVERY_S):
+            self._cut(now, soon=soon)
 
     def learn(self, per_s: Any) -> None:
         """Take up a rate learned before; what is no rate is left out."""
@@ -75,7 +86,16 @@ class RequestRate:
             self._met = 2 * self.per_s
             self._cut_at = self._monotonic()
 
-    def _measured(self, now: float) -> float:
+    def _cut(self, now: float, *, soon: bool) -> None:
+        self._cuts = self._cuts + 1 if soon else 1
+        self._met = max(self._served(now), _LEAST) if self.per_s is None else self.per_s
+        if self._cuts > _MOST_CUTS or self._met / 2 < _LEAST:
+            self.per_s, self._cuts, self._in_vain_until = None, 0, now + _IN_VAIN_S
+            return
+        self.per_s = self._met / 2
+        self._cut_at = self._free_at = now
+
+    def _served(self, now: float) -> float:
         since = [second for second in self._seconds if second[0] > now - _MEASURED_S - 1]
         if not since:
             return 0.0

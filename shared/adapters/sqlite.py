@@ -11,38 +11,37 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import orjson
 
 from shared.adapters.document_values import encode
+from shared.adapters.sqlite_collections import INDEXES, SCHEMA, Collections, Indexes
 from shared.adapters.sqlite_file import BUSY_TIMEOUT_S, SqliteFile
-from shared.adapters.sqlite_indexes import INDEXES, SCHEMA, FieldColumns, Indexes
 from shared.adapters.sqlite_query import Selection
 from shared.errors import ConfigError, Conflict, StoreUnavailable
-from shared.ports import Change
+from shared.ports import Change, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from shared.ports import Document, Query, Transaction
+    from shared.ports import Document, Transaction
 
 T = TypeVar("T")
-_Row = tuple[str, str, bytes, bytes | None, bytes | None, bytes | None]
+_Row = tuple[str, bytes, bytes | None, bytes | None, bytes | None]
 
 _OLDEST_SQLITE: Final = (3, 24, 0)
 _KEYS_AT_ONCE: Final = 512
 _INSERT: Final = """
-INSERT INTO documents (collection, key, body, f0, f1, f2) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (collection, key) DO NOTHING
+INSERT INTO {table} (key, body, f0, f1, f2) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING
 """
 # The row keeps its seq: watch tells of documents created, not of those replaced.
 _PUT: Final = """
-INSERT INTO documents (collection, key, body, f0, f1, f2) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (collection, key) DO UPDATE
+INSERT INTO {table} (key, body, f0, f1, f2) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
 SET body = excluded.body, f0 = excluded.f0, f1 = excluded.f1, f2 = excluded.f2
 """
-_DELETE: Final = "DELETE FROM documents WHERE collection = ? AND key = ?"
-_GET: Final = "SELECT body FROM documents WHERE collection = ? AND key = ?"
+_DELETE: Final = "DELETE FROM {table} WHERE key = ?"
+_GET: Final = "SELECT body FROM {table} WHERE key = ?"
 # SQLite has one writer at a time, who draws his seqs and commits them before the next one begins: no
 # lower seq appears after a higher one was read, so reading on from the last position skips nothing.
-_WATCH: Final = "SELECT seq, key, body FROM documents WHERE collection = ? AND seq > ? ORDER BY seq LIMIT ?"
+_WATCH: Final = "SELECT seq, key, body FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"
+_LAST: Final = "SELECT max(seq) FROM {table}"
 
 
 class SqliteDocuments:
@@ -56,8 +55,9 @@ class SqliteDocuments:
     def __init__(
         self, path: str | Path, indexes: Indexes = INDEXES, busy_timeout_s: float = BUSY_TIMEOUT_S
     ) -> None:
+        self._path = path
         self._file = SqliteFile(path, SCHEMA, busy_timeout_s)
-        self._columns = FieldColumns(indexes)
+        self._collections = Collections(indexes)
         self._indexed = False
         # Waiting for SQLite's lock is polling with pauses; threads of one process queue here instead.
         self._turn = threading.Lock()
@@ -66,55 +66,55 @@ class SqliteDocuments:
     def get(self, collection: str, key: str) -> Document | None:
         """Return the document, or None."""
         with self._reading() as connection:
-            return _get(connection, collection, key)
+            return _get(connection, self._collections.table(connection, collection), key)
 
     def get_many(
         self, collection: str, keys: Iterable[str], *, fields: Sequence[str] | None = None
     ) -> dict[str, Document]:
         """Return those of the documents that exist, by key; with no ``fields`` no body is read."""
         with self._reading() as connection:
-            return _get_many(connection, collection, keys, fields)
+            return _get_many(connection, self._collections.table(connection, collection), keys, fields)
 
     def create(self, collection: str, key: str, document: Document) -> bool:
         """Write a new document; False if the key exists."""
         row = self._row(collection, key, document)
-        with self._writing() as connection:
-            return connection.execute(_INSERT, row).rowcount == 1
+        with self._writing(collection) as (connection, table):
+            return connection.execute(_INSERT.format(table=table), row).rowcount == 1
 
     def create_many(self, collection: str, documents: Mapping[str, Document]) -> set[str]:
         """Create each that does not exist, in one commit; return the keys that were already there."""
         rows = [self._row(collection, key, document) for key, document in documents.items()]
         if not rows:
             return set()
-        with self._writing() as connection:
-            last = connection.execute("SELECT max(seq) FROM documents").fetchone()[0] or 0
-            created = connection.executemany(_INSERT, rows).rowcount
+        with self._writing(collection) as (connection, table):
+            last = connection.execute(_LAST.format(table=table)).fetchone()[0] or 0
+            created = connection.executemany(_INSERT.format(table=table), rows).rowcount
             if created == len(rows):
                 return set()
-            older = " AND seq <= ?"
-            return {key for key, _ in _rows_of(connection, "key, 0", collection, documents, older, last)}
+            return {key for key, _ in _rows_of(connection, "key, 0", table, documents, " AND seq <= ?", last)}
 
     def put(self, collection: str, key: str, document: Document) -> None:
         """Write, replacing the whole document."""
         row = self._row(collection, key, document)
-        with self._writing() as connection:
-            connection.execute(_PUT, row)
+        with self._writing(collection) as (connection, table):
+            connection.execute(_PUT.format(table=table), row)
 
     def delete(self, collection: str, key: str) -> None:
         """Delete; deleting what is not there is no error."""
-        with self._writing() as connection:
-            connection.execute(_DELETE, (collection, key))
+        with self._writing(collection) as (connection, table):
+            connection.execute(_DELETE.format(table=table), (key,))
 
     def query(self, collection: str, query: Query) -> list[tuple[str, Document]]:
         """Return (key, document) pairs that match, in order."""
-        selection = Selection(self._columns, collection, query)
         with self._reading() as connection:
-            return list(islice(selection.read(connection), query.limit))
+            selection = self._selection(connection, collection, query)
+            return list(islice(selection.read(connection), query.limit)) if selection else []
 
     def count(self, collection: str, where: tuple[tuple[str, Any], ...] = ()) -> int:
         """Count the documents that match all (field, value) pairs."""
         with self._reading() as connection:
-            return Selection.count(self._columns, collection, where, connection)
+            selection = self._selection(connection, collection, Query(where=where))
+            return selection.count(connection) if selection else 0
 
     def transaction(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` while holding the file's write lock, so it runs once; its writes apply at the end.
@@ -122,8 +122,8 @@ class SqliteDocuments:
         Raises Conflict where another process held the lock longer than the busy time-out.
         """
         try:
-            with self._writing() as connection:
-                transaction = _SqliteTransaction(connection, self._row)
+            with self._locked() as connection:
+                transaction = _SqliteTransaction(connection, self._collections, self._row)
                 result = work(transaction)
                 transaction.apply()
                 return result
@@ -136,7 +136,10 @@ class SqliteDocuments:
     def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
         """Return documents created after the position, in the order of their commits."""
         with self._reading() as connection:
-            rows = connection.execute(_WATCH, (collection, int(after or 0), limit)).fetchall()
+            table = self._collections.table(connection, collection)
+            if table is None:
+                return []
+            rows = connection.execute(_WATCH.format(table=table), (int(after or 0), limit)).fetchall()
         return [Change(str(seq), key, orjson.loads(body)) for seq, key, body in rows]
 
     def close(self) -> None:
@@ -145,7 +148,11 @@ class SqliteDocuments:
 
     def _row(self, collection: str, key: str, document: Document) -> _Row:
         body = encode(collection, key, document)
-        return (collection, key, body, *self._columns.values(collection, document))  # type: ignore[return-value]
+        return (key, body, *self._collections.values(collection, document))  # type: ignore[return-value]
+
+    def _selection(self, connection: sqlite3.Connection, collection: str, query: Query) -> Selection | None:
+        table = self._collections.table(connection, collection)
+        return Selection(self._collections, collection, table, query) if table else None
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -155,7 +162,13 @@ class SqliteDocuments:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, collection: str) -> Iterator[tuple[sqlite3.Connection, str]]:
+        """Hold the write lock, with the collection's table at hand."""
+        with self._locked() as connection:
+            yield connection, self._collections.made(connection, collection)
+
+    @contextmanager
+    def _locked(self) -> Iterator[sqlite3.Connection]:
         if getattr(self._this_thread, "writes", False):
             raise RuntimeError("inside a transaction write through it: the store itself is locked")
         if not self._indexed:
@@ -171,67 +184,81 @@ class SqliteDocuments:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise ConfigError(f"SQLite 3.24 or newer is needed, this is {sqlite3.sqlite_version}")
         with self._turn:
-            with self._file.reading() as connection:
-                outdated = self._columns.outdated(connection)
-            if outdated:
-                with self._file.writing() as connection:
-                    for collection in self._columns.outdated(connection):
-                        self._columns.rebuild(connection, collection)
+            try:
+                with self._file.reading() as connection:
+                    outdated = self._collections.outdated(connection)
+                if outdated:
+                    with self._file.writing() as connection:
+                        for collection in self._collections.outdated(connection):
+                            self._collections.rebuild(connection, collection)
+            except ConfigError as error:
+                raise ConfigError(f"SQLite file {self._path}: {error}") from error
             self._indexed = True
 
 
 class _SqliteTransaction:
     """Reads at once, and keeps the writes until ``apply``."""
 
-    def __init__(self, connection: sqlite3.Connection, row: Callable[[str, str, Document], _Row]) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        collections: Collections,
+        row: Callable[[str, str, Document], _Row],
+    ) -> None:
         self._connection = connection
+        self._collections = collections
         self._row = row
-        self._writes: list[tuple[str, tuple[Any, ...]]] = []
+        self._writes: list[tuple[str, str, tuple[Any, ...]]] = []
 
     def get(self, collection: str, key: str) -> Document | None:
         """Return the document as of this transaction, or None."""
         self._check_reading()
-        return _get(self._connection, collection, key)
+        return _get(self._connection, self._collections.table(self._connection, collection), key)
 
     def get_many(self, collection: str, keys: Iterable[str]) -> dict[str, Document]:
         """Return those of the documents that exist, as of this transaction."""
         self._check_reading()
-        return _get_many(self._connection, collection, keys, None)
+        table = self._collections.table(self._connection, collection)
+        return _get_many(self._connection, table, keys, None)
 
     def create(self, collection: str, key: str, document: Document) -> None:
         """Write a new document at commit."""
-        self._writes.append((_INSERT, self._row(collection, key, document)))
+        self._writes.append((_INSERT, collection, self._row(collection, key, document)))
 
     def put(self, collection: str, key: str, document: Document) -> None:
         """Write at commit."""
-        self._writes.append((_PUT, self._row(collection, key, document)))
+        self._writes.append((_PUT, collection, self._row(collection, key, document)))
 
     def delete(self, collection: str, key: str) -> None:
         """Delete at commit."""
-        self._writes.append((_DELETE, (collection, key)))
+        self._writes.append((_DELETE, collection, (key,)))
 
     def apply(self) -> None:
         """Carry out the writes; raises Conflict where a document to create exists."""
-        for statement, parameters in self._writes:
-            if self._connection.execute(statement, parameters).rowcount == 0 and statement == _INSERT:
-                raise Conflict(f"{parameters[0]}/{parameters[1]} exists already")
+        for statement, collection, parameters in self._writes:
+            table = self._collections.made(self._connection, collection)
+            done = self._connection.execute(statement.format(table=table), parameters).rowcount
+            if done == 0 and statement == _INSERT:
+                raise Conflict(f"{collection}/{parameters[0]} exists already")
 
     def _check_reading(self) -> None:
         if self._writes:
             raise RuntimeError("a transaction reads before its first write")
 
 
-def _get(connection: sqlite3.Connection, collection: str, key: str) -> Document | None:
-    row = connection.execute(_GET, (collection, key)).fetchone()
+def _get(connection: sqlite3.Connection, table: str | None, key: str) -> Document | None:
+    row = connection.execute(_GET.format(table=table), (key,)).fetchone() if table else None
     return orjson.loads(row[0]) if row else None
 
 
 def _get_many(
-    connection: sqlite3.Connection, collection: str, keys: Iterable[str], fields: Sequence[str] | None
+    connection: sqlite3.Connection, table: str | None, keys: Iterable[str], fields: Sequence[str] | None
 ) -> dict[str, Document]:
+    if table is None:
+        return {}
     if fields is not None and not fields:
-        return {key: {} for key, _ in _rows_of(connection, "key, 0", collection, keys)}
-    found = {key: orjson.loads(body) for key, body in _rows_of(connection, "key, body", collection, keys)}
+        return {key: {} for key, _ in _rows_of(connection, "key, 0", table, keys)}
+    found = {key: orjson.loads(body) for key, body in _rows_of(connection, "key, body", table, keys)}
     if fields is None:
         return found
     return {key: {f: document[f] for f in fields if f in document} for key, document in found.items()}
@@ -240,7 +267,7 @@ def _get_many(
 def _rows_of(
     connection: sqlite3.Connection,
     columns: str,
-    collection: str,
+    table: str,
     keys: Iterable[str],
     condition: str = "",
     *parameters: Any,
@@ -252,5 +279,5 @@ def _rows_of(
         # Repeating the last key up to a power of two keeps the number of different statements small.
         part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
         marks = ", ".join("?" * len(part))
-        statement = f"SELECT {columns} FROM documents WHERE collection = ? AND key IN ({marks}){condition}"  # noqa: S608
-        yield from connection.execute(statement, (collection, *part, *parameters))
+        statement = f"SELECT {columns} FROM {table} WHERE key IN ({marks}){condition}"  # noqa: S608
+        yield from connection.execute(statement, (*part, *parameters))

@@ -7,48 +7,40 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from shared.adapters.document_values import path_of, sortable, sortable_field
-from shared.ports import Query
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from shared.adapters.sqlite_indexes import FieldColumns
-    from shared.ports import Document
+    from shared.adapters.sqlite_collections import Collections
+    from shared.ports import Document, Query
 
 
 class Selection:
-    """What a query selects from the documents table."""
+    """What a query selects from a collection's table."""
 
-    def __init__(self, columns: FieldColumns, collection: str, query: Query) -> None:
+    def __init__(self, collections: Collections, collection: str, table: str, query: Query) -> None:
         self._query = query
-        condition, self._parameters = columns.same_collection(collection)
-        self._conditions = [condition]
+        self._table = table
+        self._conditions: list[str] = []
+        self._parameters: list[Any] = []
         self._unindexed: list[tuple[tuple[str, ...], bytes]] = []
         for field, value in query.where:
-            column = columns.column(collection, field)
+            column = collections.column(collection, field)
             if column:
                 self._add(f"{column} = ?", sortable(value))
             else:
                 self._unindexed.append((path_of(field), sortable(value)))
-        self._order_column = columns.column(collection, query.order_by) if query.order_by else None
+        self._order_column = collections.column(collection, query.order_by) if query.order_by else None
         self._sorts_itself = query.order_by is not None and self._order_column is None
         if not self._sorts_itself:
             self._order_in_sql()
 
-    @classmethod
-    def count(
-        cls,
-        columns: FieldColumns,
-        collection: str,
-        where: tuple[tuple[str, Any], ...],
-        connection: sqlite3.Connection,
-    ) -> int:
+    def count(self, connection: sqlite3.Connection) -> int:
         """Count the documents that match, without their bodies where indexes allow."""
-        selection = cls(columns, collection, Query(where=where))
-        if selection._unindexed:
-            return sum(1 for _ in selection.read(connection))
-        found = connection.execute(selection._sql("count(*)"), selection._parameters).fetchone()
+        if self._unindexed:
+            return sum(1 for _ in self.read(connection))
+        found = connection.execute(self._sql("count(*)"), self._parameters).fetchone()
         return int(found[0])
 
     def read(self, connection: sqlite3.Connection) -> Iterator[tuple[str, Document]]:
@@ -100,8 +92,9 @@ class Selection:
         self._parameters.extend(parameters)
 
     def _sql(self, columns: str) -> str:
-        # Conditions are column names and marks; the one literal is a collection declared in INDEXES.
-        return f"SELECT {columns} FROM documents WHERE {' AND '.join(self._conditions)}"  # noqa: S608
+        # Conditions are column names and marks, the table's name is our own.
+        condition = f" WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
+        return f"SELECT {columns} FROM {self._table}{condition}"  # noqa: S608
 
     def _ordered(self, columns: str) -> str:
         if self._sorts_itself:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shared.domain.actions import SENDER, Source
 from shared.domain.fee_reading import GasQuestion
@@ -26,8 +25,7 @@ _CUSTODIANS: Final = {Source.SENDER: "sourceCustodianId", Source.RECEIVER: "dest
 _MOST_KEPT: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ActionCall:
+class ActionCall(NamedTuple):
     """The call whose gas is to be estimated; ``made_up`` names its arguments that are stand-ins.
 
     ``question`` is None where no call can be made, ``because`` then says why.

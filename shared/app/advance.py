@@ -109,6 +109,11 @@ class Advance:
         self._metrics.count(LOGS_PUBLISHED, count, chain=self._label)
         return count
 
+    def undo(self, cursor: Cursor, head: int) -> Outcome:
+        """Take back what is not of the chain that ends at height ``head``; DoubtfulAnswer where all is."""
+        ancestor, blocks = common_ancestor(self._chain, cursor, self._published, head)
+        return self._take_back(cursor, ancestor, blocks)
+
     def finish(self, cursor: Cursor, removal: Removal) -> Outcome:
         """Publish a recorded removal and go back to its ancestor; the next step reads what is stored."""
         concerned = [block for block in self._published if block.hash in removal.blocks]
@@ -124,7 +129,7 @@ class Advance:
 
     def _read(self, cursor: Cursor, last: int, head: Header, certain: int) -> Outcome:
         if last == cursor.number:
-            return self._undo(cursor)
+            return self.undo(cursor, head.number)
         first, single = cursor.number + 1, head.number - self._settings.window
         # A kill may have left blocks that were published and never counted as read.
         published = [block for block in self._published if first <= block.number <= last]
@@ -134,7 +139,7 @@ class Advance:
         else:
             headers = read_headers(self._chain, (*every, *(block.number for block in published)))
         if cursor.hash not in (None, headers[first].parent_hash):
-            return self._undo(cursor)
+            return self.undo(cursor, head.number)
         orphans = dropped(published, headers)
         if orphans:
             return self._take_back(cursor, cursor.number, orphans)
@@ -172,10 +177,6 @@ class Advance:
                 self._metrics.observe(
                     BLOCK_LATENCY, max(0.0, now - block.header.timestamp), chain=self._label
                 )
-
-    def _undo(self, cursor: Cursor) -> Outcome:
-        ancestor, blocks = common_ancestor(self._chain, cursor, self._published)
-        return self._take_back(cursor, ancestor, blocks)
 
     def _take_back(self, cursor: Cursor, ancestor: int, blocks: Mapping[str, int]) -> Outcome:
         removal = self._store.take_back(cursor, ancestor, blocks)

@@ -97,6 +97,14 @@ class Certificates:
         found = self._documents.query(CERTIFICATES, Query(where=where, order_by="first", limit=1))
         return Certificate.decode(found[0][1]) if found else None
 
+    def highest(self, grade: str, below: int | None = None) -> Certificate | None:
+        """Return the highest certificate of this grade; only of those that begin below a block, if given."""
+        where = (("chainId", self._chain_id), ("grade", grade))
+        after = None if below is None else (below, "")
+        query = Query(where=where, order_by="first", descending=True, limit=1, after=after)
+        found = self._documents.query(CERTIFICATES, query)
+        return Certificate.decode(found[0][1]) if found else None
+
     def forget_from(self, block: int) -> None:
         """Delete the certificates that say anything of this block or a later one."""
         while True:

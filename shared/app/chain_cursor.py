@@ -81,6 +81,11 @@ class Cursor:
         """The height of the last block that nothing takes back any more."""
         return self.window[0].last
 
+    def contradicts(self, header: Header) -> bool:
+        """Say whether another block was read at this one's height, that a reorg may take back."""
+        read = (segment.hash for segment in self.window[1:] if segment.last == header.number)
+        return any(block_hash not in (None, header.hash) for block_hash in read)
+
     def through(self, height: int, grades: Sequence[str]) -> int:
         """Return how far all is of these grades, given that it is through ``height``, certified or lower."""
         if height < self.certified:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from shared.domain.events import CORRECTION, external_events, hex_number, id_of_log, is_ours
 from shared.domain.lifecycle import STEPS
-from shared.errors import ChainUnavailable, RangeRefused
+from shared.errors import ChainUnavailable, RangeRefused, UndecodableLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,22 +36,34 @@ class ChainHistory:
         self._spec = spec
         self._wallets = wallets
         self._believed = believed
+        self._undecodable: dict[str, str] = {}
         self._topics = sorted({topic for step in STEPS for topic in spec.topics_of(step)})
 
     def logs_of_transfers(self, searched: Mapping[str, int], last: int) -> dict[str, list[RawLog]]:
         """Return the mapped logs up to block ``last`` of each transfer hash, from its given first block.
 
-        A range that the node refuses is halved; a single block that is refused raises RangeRefused.
+        A range that the node refuses is halved; a single block that is refused raises RangeRefused. A log
+        that cannot be decoded is left out, and told of by ``undecodable``.
         """
         found: dict[str, list[RawLog]] = defaultdict(list)
         hashes = sorted(searched, key=lambda key: searched[key])
         for at in range(0, len(hashes), _HASHES_A_QUERY):
             chunk = hashes[at : at + _HASHES_A_QUERY]
             for log in self._logs(searched[chunk[0]], last, chunk):
-                decoded = self._spec.decode(log)
+                try:
+                    decoded = self._spec.decode(log)
+                except UndecodableLog as error:
+                    place = f"log {log.get('logIndex')} of block {log.get('blockNumber')}"
+                    self._undecodable[place] = str(error)
+                    continue
                 if decoded is not None:
                     found[decoded.transfer_hash].append(log)
         return found
+
+    def undecodable(self) -> dict[str, str]:
+        """Return why logs met since the last call could not be decoded, by their place on the chain."""
+        met, self._undecodable = self._undecodable, {}
+        return met
 
     def _logs(self, first: int, last: int, hashes: list[str]) -> list[RawLog]:
         if first > last:
@@ -89,7 +101,7 @@ class ChainHistory:
 
     def is_gone(self, event: Event) -> bool:
         """Say whether the event's block is positively not the chain's, on a majority of the endpoints."""
-        data = event["data"]
+        data = event.get("data", {})
         block_hash, number = data.get("blockHash"), data.get("blockNumber")
         if not isinstance(block_hash, str) or not isinstance(number, int):
             return False
@@ -102,7 +114,7 @@ class ChainHistory:
         The second value says whether that is settled; (reason, False) is a contradiction to report, and
         ("", False) means wait: the event may be younger than the pin.
         """
-        data = event["data"]
+        data = event.get("data", {})
         # What was seen, or the application wrote, after the pinned block may well be true by the next one.
         # A time of the far future would be waited for in vain.
         younger = pin.timestamp < _seconds(event["timestamp"]) <= self._believed
@@ -142,9 +154,9 @@ class ChainHistory:
 
 
 def _seconds(timestamp: str) -> float:
-    """Return seconds since 1970; a time that cannot be read counts as long past."""
+    """Return seconds since 1970; what cannot be read counts as long past, without a zone it is UTC."""
     try:
         at = datetime.fromisoformat(timestamp)
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return 0.0
-    return at.timestamp()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from shared.app.certificates import Certificate, Certificates
 from shared.app.chain_cursor import BlockRead, Cursor, PublishedBlock, Removal
 from shared.app.chain_heads import raise_counter, read_heads
+from shared.app.log_batch import cut
 from shared.errors import Conflict
 from shared.ports import Query
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 CURSORS: Final = "chain_cursors"
 PUBLISHED: Final = "published_blocks"
+_LOGS_A_DOCUMENT: Final = 500
+_BYTES_A_DOCUMENT: Final = 700_000
+"""Firestore takes 1 MiB, and the senders are kept beside the logs."""
 
 
 class CursorStore:
@@ -84,7 +88,7 @@ class CursorStore:
         return [found[block.key] for block in blocks if block.key in found]
 
     def prepare(
-        self, blocks: Sequence[BlockRead], certain: int, part_size: int
+        self, blocks: Sequence[BlockRead], certain: int, most_logs: int
     ) -> tuple[int, dict[str, int], list[PublishedBlock]]:
         """Keep what may have to be taken back (above height ``certain``), before it is published.
 
@@ -92,7 +96,7 @@ class CursorStore:
         had been taken back, and the documents written. A block taken back at the present value of the
         counter raises it, so that what is published now outranks the removal.
         """
-        parts = self._parts([block for block in blocks if block.header.number > certain], part_size)
+        parts = self._parts([block for block in blocks if block.header.number > certain], most_logs)
 
         def work(transaction: Transaction) -> tuple[int, dict[str, int]]:
             self._fenced(transaction)
@@ -164,11 +168,11 @@ class CursorStore:
         firsts = [first for address, first in first_blocks.items() if address not in document["contracts"]]
         return min(firsts) if firsts and min(firsts) <= document["readThrough"] else None
 
-    def _parts(self, blocks: Sequence[BlockRead], size: int) -> dict[PublishedBlock, Document]:
+    def _parts(self, blocks: Sequence[BlockRead], most_logs: int) -> dict[PublishedBlock, Document]:
         parts = {}
         for read in blocks:
             header = read.header
-            for at in range(0, len(read.logs), size):
+            for at, logs in cut(read.logs, min(most_logs, _LOGS_A_DOCUMENT), _BYTES_A_DOCUMENT):
                 suffix = f":{at}" if at else ""
                 block = PublishedBlock(f"{self._chain_id}:{header.hash}{suffix}", header.number, header.hash)
                 parts[block] = {
@@ -176,7 +180,7 @@ class CursorStore:
                     "number": header.number,
                     "hash": header.hash,
                     "timestamp": header.timestamp,
-                    "logs": list(read.logs[at : at + size]),
+                    "logs": list(logs),
                     "senders": dict(read.senders),
                 }
         return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.errors import UndecodableLog
 from shared.ports import Call, Query
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
-    from shared.ports import Chain, Document, Documents
+    from shared.ports import CallResult, Chain, Document, Documents
 
 _PAGE = 500
 
@@ -38,11 +39,7 @@ def differing_levels(
         ]
         asked = [(entry, call) for entry in known if (call := spec.level_call(entry[1])) is not None]
         answers = chain.call_many([Call(spec.address, call) for _, call in asked], pin.hash)
-        told = {
-            entry[0]: spec.read_level(answer.data)
-            for (entry, _), answer in zip(asked, answers, strict=True)
-            if answer.ok
-        }
+        told = {entry[0]: _read(spec, answer) for (entry, _), answer in zip(asked, answers, strict=True)}
         for key, address, stored in known:
             actual = told.get(key)
             if actual is None or not levels.same(stored, actual):
@@ -50,3 +47,10 @@ def differing_levels(
         if len(page) < _PAGE:
             return
         after = (page[-1][0],)
+
+
+def _read(spec: ContractSpec, answer: CallResult) -> int | None:
+    try:
+        return spec.read_level(answer.data) if answer.ok else None
+    except UndecodableLog:
+        return None  # a fallback function answered

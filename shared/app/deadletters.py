@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from shared.domain.metrics import DEAD_LETTERS
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, DEAD_LETTER_SOURCE, DELIVERY_ATTEMPTS
 from shared.errors import NotFound, PlumblineError
-from shared.ports import Message
+from shared.ports import Alert, Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime
 
+    from shared.app.alerts import Alerts
     from shared.app.project_events import ProjectEvents
-    from shared.ports import Bus, Delivery
+    from shared.ports import Bus, Delivery, Metrics
 
 RAW: Final = "raw"
 """The one field of a payload that stands for a message which is no JSON object: its text."""
@@ -51,6 +53,23 @@ def dead_letter(
         DEAD_LETTER_SOURCE: source,
     }
     return bus.publish(topic, [Message(orjson.dumps(payload), attributes)])[0]
+
+
+class Burial:
+    """Makes dead letters, each counted and alerted on by its cause."""
+
+    def __init__(self, bus: Bus, alerts: Alerts, metrics: Metrics) -> None:
+        self._bus = bus
+        self._alerts = alerts
+        self._metrics = metrics
+
+    def bury(self, payload: dict[str, Any], cause: PlumblineError, *, source: str = CHAIN_LOGS) -> None:
+        """Bury what can never be handled (see ``dead_letter``); StoreUnavailable where the bus is away."""
+        letter = dead_letter(self._bus, payload, cause, source=source)
+        self._metrics.count(DEAD_LETTERS, source=source, cause=cause.code)
+        detail = {"source": source, "cause": cause.code, "last": letter, "error": str(cause)[:_DETAIL_BYTES]}
+        key = f"dead_letters:{source}:{cause.code}"
+        self._alerts.open(Alert(key, "error", "Messages that cannot be handled", detail, passing=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +157,21 @@ class DeadLetters:
             if source == EVENTS_SOURCE:
                 self._project(messages)
             else:
-                self._bus.publish(source, messages)
+                self._publish(source, messages)
         self._bus.ack(self._subscription, [each.ack_id for each in page])
+
+    def _publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Publish all; one that no topic takes (it is empty) is buried anew, and keeps nobody back."""
+        try:
+            self._bus.publish(topic, messages)
+        except PlumblineError as error:
+            if error.retryable:
+                raise
+            if len(messages) == 1:
+                dead_letter(self._bus, _payload(messages[0].data), error, source=topic)
+                return
+            for message in messages:
+                self._publish(topic, [message])
 
     def _project(self, messages: Sequence[Message]) -> None:
         """Project the events of these letters; one that still cannot count is buried anew, with its cause."""

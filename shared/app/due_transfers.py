@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.due_page import Page
+from shared.app.notes import CURSORS, keep_note, read_note
 from shared.app.reconcile_page import Candidate
 from shared.app.scrutiny import ARRIVED, Turns
 from shared.domain.events import EVENTS
@@ -17,17 +18,16 @@ from shared.errors import RangeRefused, UndecodableLog
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from shared.app.due_page import After
     from shared.app.event_log import EventLog
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.domain.state import State
     from shared.ports import Chain, Document, Documents, RawLog
 
-CURSORS: Final = "reconciliation_cursors"
 _CHUNK_OF_BLOCKS: Final = 2_000
 
 
@@ -68,7 +68,7 @@ class DueTransfers:
         self._settled = settled
         self._dry_run = dry_run
         self._whole_up_to = settings.every_run_limit if whole else -1
-        self._cursor: Document = documents.get(CURSORS, spec.key) or {}
+        self._cursor: Document = read_note(documents, CURSORS, spec.key)
         self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
         self.tiered = self.open_count > settings.every_run_limit
         self.late: Mapping[str, list[Any]] = self._cursor.get("late", {})
@@ -101,7 +101,7 @@ class DueTransfers:
         """Keep cursors for the next run (a dry run leaves them alone)."""
         self._cursor = {**self._cursor, **cursor}
         if not self._dry_run:
-            self._documents.put(CURSORS, self._spec.key, self._cursor)
+            keep_note(self._documents, CURSORS, self._spec.key, self._cursor)
 
     def _query(self, where: tuple[tuple[str, Any], ...], after: After, limit: int | None = None) -> Page:
         size = min(self._size, limit or self._size)
@@ -129,10 +129,17 @@ class DueTransfers:
         through = self.turns.confirmed_through("open")
         old = [event["rolloverId"] for _, event in found if self._is_log(event, through)]
         places = [[event["audit"]["storedAt"], key] for key, event in found]
-        # One that was stored before may become visible after: the next run looks again.
+        last = places[-1] if len(found) == self._size else None
+        return Page(self.candidates(old), last, self._settled_place("arrivedAfter", places))
+
+    def _settled_place(self, name: str, places: Sequence[list[Any]]) -> Document:
+        """Return from where the next run goes on, by the time of storing, if from another place than before.
+
+        What was stored before may become visible after, and a hand may date an event into the far future:
+        behind those the next run looks again.
+        """
         settled = [place for place in places if isinstance(place[0], str) and place[0] <= self._settled]
-        cursor = {"arrivedAfter": settled[-1]} if settled else {}
-        return Page(self.candidates(old), places[-1] if len(found) == self._size else None, cursor)
+        return {name: settled[-1]} if settled else {}
 
     def _is_log(self, event: Mapping[str, Any], through: int) -> bool:
         data = event.get("data")
@@ -224,11 +231,10 @@ class DueTransfers:
             fields=("rolloverId", "audit"),
         )
         found = self._documents.query(EVENTS, query)
-        if not found:
-            return Page([], None)
-        last = [found[-1][1]["audit"]["storedAt"], found[-1][0]]
+        places = [[event["audit"]["storedAt"], key] for key, event in found]
         candidates = self.candidates([event.get("rolloverId") for _, event in found])
-        return Page(candidates, last if len(found) == self._size else None, {"changedAfter": last})
+        last = places[-1] if len(found) == self._size else None
+        return Page(candidates, last, self._settled_place("changedAfter", places))
 
     def _moved(self, after: After) -> Page:
         first, span = after or [self._cursor.get("movedThrough", self._spec.deployment_block - 1) + 1, 0]
@@ -275,9 +281,8 @@ def hash_of(rollover_id: str) -> str:
 
 
 def _candidate(key: str, state: State) -> Candidate:
-    # By the key, and a hash only if it is one: what the document says, somebody may have written by hand.
-    known = state.get("transferHash")
-    return Candidate(key, known if isinstance(known, str) and is_hash(known) else hash_of(key), state)
+    # By the key alone: what the document says of its hash, an event or a hand may have told wrongly.
+    return Candidate(key, hash_of(key), state)
 
 
 def _last_block(state: State) -> int:

@@ -6,17 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import ChainHeads
-from shared.app.project_events import unreadable
-from shared.domain.events import (
-    EVENTS,
-    REINSTATED,
-    SUPERSEDED,
-    Event,
-    check_event,
-    correction_event,
-    is_ours,
-    verdict_event,
-)
+from shared.app.project_events import readable, unreadable
+from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED, Event, as_stored, check_event, is_ours
+from shared.domain.system_events import correction_event, verdict_event
 from shared.domain.transfers import MAPPINGS, STATES, mapped_id
 from shared.errors import CorruptEvent
 from shared.ports import Query
@@ -86,7 +78,9 @@ class EventLog:
         removed = self._heads.removed_blocks(chain_id) if reorg_counter else {}
         back = {key for key, taken_back in removed.items() if taken_back < reorg_counter}.union(returned)
         there = self._documents.get_many(EVENTS, appended.already_there) if appended.already_there else {}
-        joined = self._corrections(there, routed)
+        joined = self._corrections(
+            {key: event for key, event in there.items() if not unreadable(event)}, routed
+        )
         appended.add(self._create([*joined, *self._restored(appended.conflicting, routed)]))
         again = [event for event in routed if event["data"]["blockHash"] in back] if back else []
         if again:
@@ -98,11 +92,14 @@ class EventLog:
 
         The verdict goes where the stored event is projected, and to its correction if there is one.
         """
-        there = self._documents.get_many(EVENTS, [target["eventId"] for target in targets])
+        stored = self._documents.get_many(EVENTS, [target["eventId"] for target in targets])
+        there = {key: event for key, event in stored.items() if not unreadable(event)}
         routed = self.route([target for target in targets if is_ours(target)])
+        edited = [event for event in routed if not is_ours(stored.get(event["eventId"], event))]
+        edited += [event for event in routed if event["eventId"] in stored.keys() - there.keys()]
         routed += [target for target in targets if not is_ours(target)]
         judged = [there.get(target["eventId"], target) for target in routed]
-        judged += self._corrections(there, routed)
+        judged += self._corrections(there, routed) + [_said_again(event) for event in edited]
         verdicts = []
         for target in judged:
             event = verdict_event(target, verdict_seq, verdict, reason)
@@ -124,7 +121,7 @@ class EventLog:
     def events_of(self, rollover_id: str) -> list[Event]:
         """Return every stored event of a transfer."""
         found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
-        return [event for _, event in found]
+        return [as_stored(*each) for each in found]
 
     def route(self, events: Sequence[Event]) -> list[Event]:
         """Return the events with transfer, custodians and participants from the application's documents."""
@@ -152,8 +149,8 @@ class EventLog:
 
     def _started(self, rollover_id: str) -> Document:
         where = (("rolloverId", rollover_id), ("eventType", "rollover.started"))
-        found = self._documents.query(EVENTS, Query(where=where, limit=1))
-        event = found[0][1] if found else {}
+        found = readable(as_stored(*each) for each in self._documents.query(EVENTS, Query(where=where)))
+        event = found[0] if found else {}
         return {name: event.get(name) or event.get("data", {}).get(name) for name in _CUSTODIANS}
 
     def _corrections(self, there: Mapping[str, Event], routed: Sequence[Event]) -> list[Event]:
@@ -170,7 +167,7 @@ class EventLog:
         wanted = {event["eventId"]: event for event in routed if event["eventId"] in conflicting}
         stored = self._documents.get_many(EVENTS, wanted) if wanted else {}
         return [
-            {**correction_event(event, event["rolloverId"]), **{name: event[name] for name in _ROUTING}}
+            _said_again(event)
             for key, event in wanted.items()
             if key in stored and (not is_ours(stored[key]) or unreadable(stored[key]))
         ]
@@ -190,10 +187,16 @@ class EventLog:
         return appended
 
 
+def _said_again(event: Event) -> Event:
+    """Return the correction that says what a routed event says, where the stored one has been changed."""
+    return {**correction_event(event, event["rolloverId"]), **{name: event[name] for name in _ROUTING}}
+
+
 def _same(stored: Event, event: Event) -> bool:
     if is_ours(event) or is_ours(stored):
-        same = (stored.get("audit") or {}).get("eventHash") == event["audit"].get("eventHash")
-        return bool(same) and not unreadable(stored)
+        return not unreadable(stored) and (stored.get("audit") or {}).get("eventHash") == (
+            event["audit"].get("eventHash")
+        )
     return _content(stored) == _content(event)
 
 

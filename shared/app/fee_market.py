@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.domain.fee_blocks import BlockFees
 from shared.domain.fee_chains import ETHEREUM
@@ -23,16 +22,14 @@ _USUAL_LIMIT: Final = 30_000_000
 """Gas limit reckoned with where a recording has none; it matters by less than a millionth."""
 
 
-@dataclass(frozen=True, slots=True)
-class NextFee:
+class NextFee(NamedTuple):
     """The base fee of a block that is still to come, as its parent's header determines it."""
 
     number: int
     base_fee_wei: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mined:
+class Mined(NamedTuple):
     """A transaction of a block that is made."""
 
     block: int

@@ -6,8 +6,7 @@ nothing else: it cannot look ahead, as what has not happened yet is not in its h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from shared.app.fee_market import Market, News
 from shared.domain.fee_chains import ETHEREUM
@@ -23,8 +22,7 @@ WANTED: Final = 0.98
 """Chance of inclusion that Plumbline's strategy wants within the deadline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """What a strategy would put into a transaction, wei; ``tip_wei`` None: the recording has no tips.
 
     In that case ``max_fee_wei`` is the least that the cap would be.

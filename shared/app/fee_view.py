@@ -12,7 +12,7 @@ from shared.domain.fee_outlook import next_fee
 from shared.domain.fee_quote import FeeMarket
 from shared.domain.fee_record import TIP_PERCENTILES
 from shared.domain.fee_window import extended, unbroken, uses
-from shared.errors import ChainUnavailable
+from shared.errors import ChainUnavailable, DoubtfulAnswer, InvalidInput
 
 if TYPE_CHECKING:
     from shared.app.fee_records import FeeRecords
@@ -27,6 +27,8 @@ _OVERLAP: Final = 20
 """Blocks asked for again with each new one: deeper reorgs matter to no statistic."""
 _MOST_QUESTIONS: Final = 50
 """Calls whose gas is asked for along with a new block; the rest is asked for when it is wanted."""
+_MOST_KEPT: Final = 5000
+"""Calls of one block that are kept in mind."""
 _SPARE: Final = 8
 """Blocks asked for beyond those that should have come since."""
 
@@ -141,6 +143,9 @@ class FeeView:
             if head.hash != snapshot.head.hash:
                 return self._ask(snapshot, wanted)
             self._keep(snapshot)
+        if len(snapshot.gas) >= _MOST_KEPT:
+            snapshot.gas.clear()
+            snapshot.asked.clear()
         missing = [question for question in wanted if question not in snapshot.gas]
         snapshot.gas.update(self._chain.estimate_gas(missing))
         return snapshot
@@ -159,7 +164,10 @@ class FeeView:
         last = list(blocks.values())[-unbroken(blocks) :]
         market = None
         if head.base_fee_wei is not None:
-            following = next_fee(self.fees, head, told)
+            try:
+                following = next_fee(self.fees, head, told)
+            except InvalidInput as error:  # not the caller's: no block has such figures
+                raise DoubtfulAnswer(f"the head of chain {self._chain.chain_id}: {error}") from error
             market = FeeMarket(self.fees, following, last, self._observations(), reading.node_tip_wei)
         crowded = congestion(self.fees.congestion, uses(last), head.gas_limit, reading.pending)
         snapshot = Snapshot(reading, blocks, market, crowded, dict(reading.gas))
@@ -185,8 +193,10 @@ class FeeView:
     def _keep(self, snapshot: Snapshot) -> None:
         """Take the snapshot for the latest until the next block is due; ChainUnavailable if it is too old."""
         age_s = self._clock.now().timestamp() - snapshot.head.timestamp
+        latest = f"the latest block of chain {self._chain.chain_id}, {snapshot.head.number}"
+        if self.fees.stale_s is not None and age_s < -self.fees.stale_s:
+            raise DoubtfulAnswer(f"{latest}, is {-age_s:.0f} s ahead of this machine's clock")
         if self.fees.stale_s is not None and age_s > self.fees.stale_s:
-            latest = f"the latest block of chain {self._chain.chain_id}, {snapshot.head.number}"
             most = f"at most {self.fees.stale_s:g} s are allowed"
             raise ChainUnavailable(f"{latest}, is {age_s:.0f} s old, {most}: the node is behind")
         # A clock that is behind the chain's does not make a block last longer.

@@ -147,8 +147,10 @@ class FollowChain:
         head = self._tip.read(forget_through=cursor.certified)
         self._report.head(head)
         self._report.read(cursor)
+        if head.number < cursor.number and cursor.contradicts(head):
+            return self._way.undo(cursor, head.number)
         if head.number < cursor.number or (head.number == cursor.number and head.hash == cursor.hash):
-            # A lower head is a node that lags: what it has not got yet was not taken back.
+            # A lower head of our chain is a node that lags: what it has not got yet was not taken back.
             cursor = self._read_again(cursor, head.number)
             self._record(cursor, head)
             return Progress(more=False, read_through=cursor.number, head=head.number), cursor

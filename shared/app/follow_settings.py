@@ -31,7 +31,7 @@ class FollowSettings:
     max_range: int = 2000
     max_logs: int = 10_000
     window: int = 128
-    publish_batch: int = 500
+    publish_batch: int = 1000
     topic: str = CHAIN_LOGS
     lease_s: float = 10.0
     backoff_s: float = 0.25

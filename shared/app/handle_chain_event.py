@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.deadletters import dead_letter
+from shared.app.deadletters import RAW, Burial
 from shared.app.event_log import Appended
 from shared.app.log_batch import REMOVED, LogBatch
 from shared.domain.events import (
@@ -18,19 +18,32 @@ from shared.domain.events import (
     log_coordinates,
     number_below,
 )
-from shared.errors import CorruptEvent, InvalidInput, PlumblineError, UndecodableLog
+from shared.domain.metrics import (
+    EVENTS_ALREADY_THERE,
+    EVENTS_CONFLICTING,
+    EVENTS_STORED,
+    HANDLE_TIME,
+    LEFT_TO_TRIGGERS,
+    LOGS_IGNORED,
+)
+from shared.errors import InvalidInput, PlumblineError, UndecodableLog
+from shared.logging import event_fields
 from shared.ports import Alert
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
+    from shared.app.alerts import Alerts
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
     from shared.domain.contract import Registry
-    from shared.ports import AlertSink, Bus, RawLog
+    from shared.ports import Bus, Clock, Metrics, RawLog
 
 
 _LOG: Final = logging.getLogger(__name__)
+_NAMED: Final = 20
+"""Events that an alert names; each has a line of the log."""
 _TRANSFERS_A_TRANSACTION: Final = 50
 """Firestore takes 500 writes in one, and who waits for one of its documents waits for all of them."""
 
@@ -43,6 +56,28 @@ class Handled:
     ignored: int = 0
     dead: Counter[str] = field(default_factory=Counter)
     unprojected: int = 0
+    chain_id: int | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Return what a log line tells of it: of one event all there is to say, of more what they share."""
+        events = self.appended.events
+        blocks = [block for event in events if isinstance(block := event["data"].get("blockNumber"), int)]
+        told: dict[str, Any] = {
+            "stored": len(events),
+            "alreadyThere": len(self.appended.already_there),
+            "ignored": self.ignored,
+            "dead": dict(self.dead),
+            "unprojected": self.unprojected,
+        }
+        if self.chain_id is not None:
+            told["chainId"] = self.chain_id
+        if len(events) == 1:
+            return {**told, **event_fields(events[0])}
+        if blocks:
+            told |= {"firstBlock": min(blocks), "lastBlock": max(blocks)}
+        if events:
+            told["rolloverIds"] = list(dict.fromkeys(event["rolloverId"] for event in events))[:_NAMED]
+        return told
 
 
 class HandleChainEvent:
@@ -60,15 +95,19 @@ class HandleChainEvent:
         event_log: EventLog,
         projection: ProjectEvents,
         bus: Bus,
-        alerts: AlertSink,
+        alerts: Alerts,
+        clock: Clock,
+        metrics: Metrics,
         *,
         wallets: AbstractSet[str] = frozenset(),
     ) -> None:
         self._registry = registry
         self._event_log = event_log
         self._projection = projection
-        self._bus = bus
+        self._burial = Burial(bus, alerts, metrics)
         self._alerts = alerts
+        self._clock = clock
+        self._metrics = metrics
         self._wallets = wallets
 
     def handle(self, data: bytes) -> Handled:
@@ -77,13 +116,21 @@ class HandleChainEvent:
         A log that cannot be understood goes to the dead letters with its cause, the rest of the batch is
         done. Retryable errors propagate: the platform delivers the whole message again.
         """
+        begun_s = self._clock.monotonic_s()
         handled = Handled()
         try:
             batch = LogBatch.decode(data)
         except InvalidInput as error:
-            dead_letter(self._bus, {"raw": data.decode("utf-8", "backslashreplace")}, error)
+            self._burial.bury({RAW: data.decode("utf-8", "backslashreplace")}, error)
             handled.dead[error.code] += 1
             return handled
+        handled.chain_id = batch.chain_id
+        self._handle(batch, handled)
+        self._count(batch, handled)
+        self._metrics.observe(HANDLE_TIME, self._clock.monotonic_s() - begun_s)
+        return handled
+
+    def _handle(self, batch: LogBatch, handled: Handled) -> None:
         appearing: list[Event] = []
         removed: list[Event] = []
         for log in batch.logs:
@@ -108,10 +155,21 @@ class HandleChainEvent:
         if removed:
             reason = "a reorg took its block back"
             handled.appended.add(self._event_log.supersede(removed, batch.reorg_counter, reason))
-        for identity in handled.appended.conflicting:
-            self._alarm(identity)
+        if handled.appended.conflicting:
+            self._alarm(batch, handled.appended.conflicting)
         self._project(handled)
-        return handled
+
+    def _count(self, batch: LogBatch, handled: Handled) -> None:
+        for name, amount in (
+            (EVENTS_STORED, len(handled.appended.events)),
+            (EVENTS_ALREADY_THERE, len(handled.appended.already_there)),
+            (EVENTS_CONFLICTING, len(handled.appended.conflicting)),
+            (LOGS_IGNORED, handled.ignored),
+            (LEFT_TO_TRIGGERS, handled.unprojected),
+        ):
+            # A batch of which anything counts names a chain of the registry: labels stay few.
+            if amount:
+                self._metrics.count(name, amount, chain=str(batch.chain_id))
 
     def _project(self, handled: Handled) -> None:
         by_transfer: dict[str, list[Event]] = defaultdict(list)
@@ -145,19 +203,23 @@ class HandleChainEvent:
     def _bury(self, batch: LogBatch, log: Any, error: PlumblineError, handled: Handled) -> None:
         if error.retryable:
             raise error
+        at = log if isinstance(log, dict) else {}
+        named = ("blockNumber", "transactionHash", "logIndex", "address")
+        fields = {"chainId": batch.chain_id, "cause": error.code, **{name: at.get(name) for name in named}}
+        _LOG.error("log not understood: %s", error, extra={"fields": fields})
         one = replace(batch, logs=[log])
-        dead_letter(self._bus, one.as_dict(), error)
+        self._burial.bury(one.as_dict(), error)
         handled.dead[error.code] += 1
 
-    def _alarm(self, identity: str) -> None:
-        error = CorruptEvent(f"event {identity} is stored with another content than its log has")
-        self._alerts.send(
-            Alert(
-                f"{error.code}:{identity}",
-                "critical",
-                "An event disagrees with its log",
-                {"eventId": identity},
+    def _alarm(self, batch: LogBatch, identities: Sequence[str]) -> None:
+        for identity in identities:
+            _LOG.critical(
+                "an event is stored with another content than its log has",
+                extra={"fields": {"eventId": identity, "chainId": batch.chain_id}},
             )
+        detail = {"chainId": batch.chain_id, "eventIds": list(identities[:_NAMED])}
+        self._alerts.open(
+            Alert("event_conflict", "critical", "An event disagrees with its log", detail, passing=True)
         )
 
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shared.app.notes import keep_note, read_notes
 from shared.app.project_events import readable
 from shared.domain.comparison import supporting_ids
-from shared.domain.events import (
-    CORRECTION,
-    EVENTS,
-    SUPERSEDED,
-    correction_id,
-    is_external,
-    is_ours,
-    joined_event,
-    original_event,
-)
+from shared.domain.events import CORRECTION, EVENTS, SUPERSEDED, correction_id, is_external, is_ours
 from shared.domain.hashing import transfer_hash
+from shared.domain.keys import can_be_key
 from shared.domain.state import fold, is_intact, is_superseded
-from shared.domain.transfers import MAPPINGS
+from shared.domain.system_events import joined_event, original_event
+from shared.domain.transfers import MAPPINGS, STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
@@ -66,7 +60,7 @@ class JoinUnmapped:
             return {}
         resolved = self._event_log.mapped([state["rolloverId"] for state in states])
         open_ones = [state for state in states if state["rolloverId"] not in resolved]
-        tried = self._documents.get_many(TRIED, [state["rolloverId"] for state in open_ones])
+        tried = read_notes(self._documents, TRIED, [state["rolloverId"] for state in open_ones])
         for state in open_ones:
             bare = state["rolloverId"]
             told_nothing = tried.get(bare, {}).get("transactions", [])
@@ -81,14 +75,31 @@ class JoinUnmapped:
                 # Where the application's own mapping is wrong, that is for a person to correct.
                 resolved |= self._event_log.mapped([bare])
             else:
-                self._documents.put(TRIED, bare, {"transactions": sorted(transactions)})
+                keep_note(self._documents, TRIED, bare, {"transactions": sorted(transactions)})
         return resolved
+
+    def resolve_by_name(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Return those transfers (given by their hashes) of which something is kept under the bare hash.
+
+        The application knows them and has not mapped them, or to nothing; the mapping is written.
+        """
+        there = self._documents.get_many(STATES, names)
+        kept = [bare for bare, state in there.items() if state.get("unmapped") is True and is_intact(state)]
+        mappings = self._documents.get_many(MAPPINGS, kept)
+        for bare in kept:
+            mapping = mappings.get(bare, {})
+            if not isinstance(mapping.get("transferId"), str):
+                told = {**mapping, "transferId": names[bare], "resolvedFrom": "rolloverId"}
+                self._documents.put(MAPPINGS, bare, told)
+        # Where the application's own mapping is wrong, that is for a person to correct.
+        return self._event_log.mapped(kept)
 
     def _reference(self, bare: str, transactions: Sequence[str]) -> str | None:
         for transaction_hash in transactions:
             transaction = self._chain.transaction(transaction_hash)
             reference = self._spec.sender_reference(transaction.data) if transaction else None
-            if reference and transfer_hash(reference) == bare:
+            # One that no document can be named by is no transfer of the application's.
+            if can_be_key(reference) and transfer_hash(reference) == bare:
                 return reference
         return None
 

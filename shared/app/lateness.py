@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from shared.app.notes import CURSORS, keep_note, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.domain.blocks import Header
     from shared.ports import Documents
-
-CURSORS: Final = "reconciliation_cursors"
 
 
 class Lateness:
@@ -31,7 +31,9 @@ class Lateness:
         self._settings = settings
         self._key = f"listener {chain_id}"
         cursor = documents.get("chain_cursors", str(chain_id)) or {}
-        self._read = int(cursor.get("readThrough", -1))
+        read = cursor.get("readThrough")
+        # In a document that somebody edited: as if the listener had not begun.
+        self._read = read if isinstance(read, int) else -1
         self._excused = False
 
     def at(self, pin: Header, *, dry_run: bool) -> Lateness:
@@ -55,12 +57,12 @@ class Lateness:
         return {key: known.get(key, [pin, self._now.isoformat()]) for key in late}
 
     def _overdue(self, pin: Header, *, dry_run: bool) -> bool:
-        awaited = self._documents.get(CURSORS, self._key)
-        if awaited is not None and self._read < awaited["block"]:
+        awaited = read_note(self._documents, CURSORS, self._key)
+        if awaited and self._read < awaited["block"]:
             return self._age_s(awaited["since"]) >= self._settings.late_s
         if not dry_run:
             since = {"block": pin.number, "since": self._now.isoformat()}
-            self._documents.put(CURSORS, self._key, since)
+            keep_note(self._documents, CURSORS, self._key, since)
         return False
 
     def _age_s(self, since: str) -> float:

@@ -45,9 +45,10 @@ class Lease:
 
         def work(transaction: Transaction) -> int:
             lease = transaction.get(LEASES, self._name)
-            if lease and lease["owner"] != self._owner and self._runs(lease["expiresAt"]):
+            if lease and lease.get("owner") != self._owner and self._runs(lease.get("expiresAt")):
                 raise Conflict(f"{self._name} is held by another until {lease['expiresAt']}")
-            fence = int(lease["fence"]) + 1 if lease else 1
+            last = lease.get("fence") if lease else None
+            fence = max(last, 0) + 1 if isinstance(last, int) else 1
             self._write(transaction, fence, self._ttl)
             return fence
 
@@ -99,12 +100,15 @@ class Lease:
         finally:
             self.release()
 
-    def _runs(self, expires_at: str) -> bool:
-        return datetime.fromisoformat(expires_at) > self._clock.now()
+    def _runs(self, expires_at: object) -> bool:
+        try:
+            return datetime.fromisoformat(str(expires_at)) > self._clock.now()
+        except (TypeError, ValueError):
+            return False  # edited by hand: no holder wrote it
 
     def _is_ours(self, transaction: Transaction) -> bool:
         lease = transaction.get(LEASES, self._name)
-        return bool(self._fence) and lease is not None and lease["fence"] == self._fence
+        return bool(self._fence) and lease is not None and lease.get("fence") == self._fence
 
     def _write(self, transaction: Transaction, fence: int, ttl: timedelta) -> None:
         expires_at = (self._clock.now() + ttl).isoformat()

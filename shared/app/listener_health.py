@@ -57,6 +57,12 @@ class ListenerHealth:
         chains = {key: self._shown(found.get(key)) for key in keys}
         return {"ready": not problems, "problems": problems, "chains": chains}
 
+    def problems(self) -> dict[str, list[str]]:
+        """Return each chain's problems by its id, an empty list for one that keeps up."""
+        keys = [str(chain_id) for chain_id in self._chain_ids]
+        found = self._documents.get_many(LISTENERS, keys)
+        return {key: list(self._problems(found.get(key))) for key in keys}
+
     def _problems(self, report: Document | None) -> Iterator[str]:
         if report is None:
             yield "no listener ever ran"

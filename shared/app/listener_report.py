@@ -11,11 +11,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.app.watch import tell_age
 from shared.domain.completeness import PROVED, WITNESSED
 from shared.domain.metrics import (
     BLOCKS_BEHIND,
     CERTIFICATE_AGE,
     HEAD_BLOCK,
+    LAG,
+    LISTENER_STOPPED,
     PROVED_THROUGH,
     READ_THROUGH,
     ROTATIONS,
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from shared.ports import Chain, Clock, Document, Documents, EndpointHealth, Metrics
 
 LISTENERS: Final = "chain_listeners"
+_AGE_EVERY_S: Final = 60.0
 _HEADS_KEPT: Final = 1_000
 
 
@@ -54,6 +58,7 @@ class ListenerReport:
         self._every_s = every_s
         self._socket = socket
         self._due = 0.0
+        self._age_due = 0.0
         self._key = str(chain.chain_id)
         self._unread: list[tuple[int, int]] = []
         self._read_time: int | None = None
@@ -130,26 +135,35 @@ class ListenerReport:
             "limits": self._chain.learned(),
         }
         self._documents.put(LISTENERS, self._key, document)
-        self._gauges()
+        self._gauges(stopped=stopped)
+        if moment >= self._age_due:
+            self._age_due = moment + _AGE_EVERY_S
+            tell_age(self._documents, self._clock, self._metrics)
+        self._metrics.flush()
 
-    def _gauges(self) -> None:
+    def _gauges(self, *, stopped: bool) -> None:
         head = self._told["head"] or {}
         certified = self._told["certifiedAt"]
-        age = None
-        if certified:
-            age = (self._clock.now() - datetime.fromisoformat(certified)).total_seconds()
+        unread = self._told["oldestUnreadAt"]
+        age = self._age_s(certified) if certified else None
+        lag = self._age_s(unread) if unread else 0.0
         for name, value in (
             (HEAD_BLOCK, head.get("number")),
             (READ_THROUGH, self._told["readThrough"]),
             (BLOCKS_BEHIND, self._told["behind"]),
             (PROVED_THROUGH, self._told.get("provedThrough")),
             (CERTIFICATE_AGE, age),
+            (LAG, lag if head else None),
+            (LISTENER_STOPPED, int(stopped)),
         ):
             if value is not None:
                 self._metrics.gauge(name, value, chain=self._key)
         rotations = self._chain.rotations
         self._metrics.count(ROTATIONS, rotations - self._rotations, chain=self._key)
         self._rotations = rotations
+
+    def _age_s(self, moment: str) -> float:
+        return max(0.0, (self._clock.now() - datetime.fromisoformat(moment)).total_seconds())
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LOGS: Final = "logs"
 REMOVED: Final = "removed"
+_FRAME_BYTES: Final = 1_000
+"""The JSON of a log without its data is smaller: two hashes, an address and at most four topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +107,19 @@ class LogBatch:
 
 def _is_sender(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("from", "logIndex"))
+
+
+def cut(logs: Sequence[RawLog], most_logs: int, most_bytes: int) -> Iterator[tuple[int, Sequence[RawLog]]]:
+    """Yield the logs in parts of at most so many logs and bytes of JSON, each with the place it begins at.
+
+    One log is never cut, however large.
+    """
+    begun = size = 0
+    for at, log in enumerate(logs):
+        weight = _FRAME_BYTES + len(log["data"])
+        size += weight
+        if at - begun == most_logs or (size > most_bytes and at > begun):
+            yield begun, logs[begun:at]
+            begun, size = at, weight
+    if logs:
+        yield begun, logs[begun:]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.app.chain_heads import CHAIN_HEADS
 from shared.app.project_events import unreadable
 from shared.app.reconcile_report import REPORTS
-from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED, as_stored
 from shared.domain.hashing import is_hash, transfer_hash
-from shared.domain.state import STATES
+from shared.domain.state import STATES, is_intact
 from shared.domain.transfers import MAPPINGS, mapped_id
-from shared.errors import NotFound
+from shared.errors import CorruptEvent, NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _LETTERS: Final = 1_000
 _PAGE: Final = 500
+_CHAIN_DIGITS: Final = 20
+"""More of them no chain id has; what the application calls a chain may be any text."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,8 @@ class Observe:
         after: tuple[Any, ...] | None = None
         while True:
             page = self._documents.query(EVENTS, Query(order_by="rolloverId", limit=_PAGE, after=after))
-            for key, event in page:
+            for key, stored in page:
+                event = as_stored(key, stored)
                 after = (event["rolloverId"], key)
                 judged = self._documents.query(EVENTS, Query(where=(("metadata.originalEventId", key),)))
                 yield self._shown(key, event, _verdicts(judged))
@@ -97,11 +100,17 @@ class Observe:
                 return
 
     def state(self, transfer: str) -> Document:
-        """Return the state of a transfer, with the finality of each milestone; NotFound if there is none."""
+        """Return the state of a transfer, with the finality of each milestone.
+
+        Raises NotFound if there is none, CorruptEvent if it is not as the projection wrote it.
+        """
         state = self._documents.get(STATES, self.resolve(transfer))
         if state is None:
             raise NotFound(f"no state of transfer {transfer}")
-        chain_id = int(state["contractKey"].split(":")[0]) if state["contractKey"] else None
+        if not is_intact(state):
+            raise CorruptEvent(f"the state of {transfer} was edited by hand; plumbline rebuild puts it right")
+        chain = str(state["contractKey"]).partition(":")[0]
+        chain_id = int(chain) if chain.isdecimal() and len(chain) < _CHAIN_DIGITS else None
         milestones = {
             name: {**milestone, "finality": self._finality(chain_id, milestone["blockNumber"])}
             for name, milestone in state["milestones"].items()
@@ -139,7 +148,7 @@ class Observe:
         found = self._documents.query(EVENTS, Query(where=(("rolloverId", self.resolve(transfer)),)))
         if not found:
             raise NotFound(f"no event of transfer {transfer}")
-        return found
+        return [(key, as_stored(key, event)) for key, event in found]
 
     def _shown(self, key: str, event: Document, verdicts: Mapping[str, list[Any]]) -> Document:
         error = unreadable(event)

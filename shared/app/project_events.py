@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.events import EVENTS, Event, check_event
+from shared.domain.events import EVENTS, Event, as_stored, check_event, is_ours
 from shared.domain.keys import can_be_key
+from shared.domain.metrics import LOG_TO_STATE
 from shared.domain.state import STATES, State, absorb, fold, is_intact, milestone_of
 from shared.errors import CorruptEvent, InvalidInput, NotFound
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from shared.errors import PlumblineError
-    from shared.ports import Documents, Transaction
+    from shared.ports import Clock, Documents, Metrics, Transaction
 
 _PAGE = 500
+_RECORDERS: Final = frozenset({"handle_chain_event", "reconcile", "execute_action"})
+"""Who may have recorded an event, as figures tell it; anybody else is ``other``."""
 
 
 def unreadable(event: Event) -> PlumblineError | None:
@@ -45,6 +49,25 @@ def _by_transfer(events: Sequence[Event], *, sealed_here: bool = False) -> dict[
     return by_transfer
 
 
+def _mined(event: Event) -> float | None:
+    """Return the time of a log's block in seconds since 1970, None for an event that is no log's.
+
+    Also of one that somebody sealed by hand with a time that is none.
+    """
+    data = event.get("data") or {}
+    if not is_ours(event) or "transactionHash" not in data or not isinstance(data.get("chainId"), int):
+        return None
+    try:
+        return datetime.fromisoformat(event["timestamp"]).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _source(event: Event) -> str:
+    recorder = event["audit"].get("recordedBy")
+    return recorder if isinstance(recorder, str) and recorder in _RECORDERS else "other"
+
+
 @dataclass(slots=True)
 class Rebuilt:
     """The outcome of a rebuild: transfers looked at, and those whose state differed from their events."""
@@ -56,8 +79,10 @@ class Rebuilt:
 class ProjectEvents:
     """Joins events into the state documents of their transfers, one transaction each."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, clock: Clock, metrics: Metrics) -> None:
         self._documents = documents
+        self._clock = clock
+        self._metrics = metrics
 
     def project(self, events: Sequence[Event], *, sealed_here: bool = False) -> list[State]:
         """Join events (of one or several transfers) in; return the states that changed.
@@ -74,7 +99,19 @@ class ProjectEvents:
                 transaction.put(STATES, state["rolloverId"], state)
             return changed
 
-        return self._documents.transaction(work)
+        changed = self._documents.transaction(work)
+        self._tell(event for state in changed for event in by_transfer[state["rolloverId"]])
+        return changed
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        """Take the time that logs took from their blocks to the states that show them now."""
+        now = self._clock.now().timestamp()
+        for event in events:
+            mined = _mined(event)
+            if mined is not None:
+                age_s = max(0.0, now - mined)
+                chain = str(event["data"]["chainId"])
+                self._metrics.observe(LOG_TO_STATE, age_s, chain=chain, source=_source(event))
 
     def catch_up(self, events: Sequence[Event]) -> list[State]:
         """Do as ``project`` does, for stored events that are probably joined in: looks before it locks.
@@ -97,7 +134,7 @@ class ProjectEvents:
         event = self._documents.get(EVENTS, event_id)
         if event is None:
             raise NotFound(f"event {event_id} is not stored")
-        return self.project([event])
+        return self.project([as_stored(event_id, event)])
 
     def _joined(self, rollover_id: str, stored: State | None, news: Sequence[Event]) -> State:
         # A document that somebody edited, or that no longer holds all proofs, is no ground to build on.
@@ -108,19 +145,23 @@ class ProjectEvents:
         return self._folded(rollover_id, news)
 
     def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:
-        events = dict(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+        found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
+        events = {key: as_stored(key, event) for key, event in found}
         events.update({event["eventId"]: event for event in news})
         return fold(rollover_id, readable(events.values())) or {}
 
-    def rebuild(self, rollover_id: str, *, check_only: bool = False) -> bool:
+    def rebuild(self, rollover_id: str, *, check_only: bool = False, created: Collection[str] = ()) -> bool:
         """Compute a transfer's state from all its events; return whether the stored one differed.
 
-        A state that no event supports is deleted. ``check_only`` writes nothing.
+        A state that no event supports is deleted. ``check_only`` writes nothing. ``created``: ids of events
+        that were appended just now, and by this come into the state for the first time.
         """
+        stream: dict[str, Event] = {}
 
         def work(transaction: Transaction) -> bool:
             stored = transaction.get(STATES, rollover_id)
-            state = self._folded(rollover_id)
+            stream.update(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+            state = fold(rollover_id, readable(stream.values())) or {}
             if state == (stored or {}):
                 return False
             if not check_only and state:
@@ -129,7 +170,10 @@ class ProjectEvents:
                 transaction.delete(STATES, rollover_id)
             return True
 
-        return self._documents.transaction(work)
+        different = self._documents.transaction(work)
+        if different and not check_only:
+            self._tell(stream[event_id] for event_id in created if event_id in stream)
+        return different
 
     def rebuild_all(self, *, check_only: bool = False) -> Rebuilt:
         """Rebuild every transfer that has an event or a state; memory does not grow with their number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shared.app.log_batch import LOGS, LogBatch
+from shared.app.log_batch import LOGS, LogBatch, cut
 from shared.ports import Message
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from shared.app.chain_cursor import BlockRead
     from shared.ports import Bus, RawLog
 
-_MESSAGES_AT_ONCE: Final = 16
+_MESSAGES_AT_ONCE: Final = 4
+_BYTES_A_MESSAGE: Final = 5_000_000
+"""Pub/Sub takes 10 MB, and brings them to a function as base64, a third larger."""
 
 
 class PublishLogs:
@@ -44,22 +46,14 @@ class PublishLogs:
     ) -> Iterator[LogBatch]:
         """Yield the messages for the logs of these blocks, in the order given."""
         back = set(returned)
-        logs: list[RawLog] = []
-        times: dict[str, int] = {}
         senders: dict[str, dict[str, str]] = {}
         for block in blocks:
             if block.senders:
                 senders.update(first_senders(block.logs, block.senders))
-            at = 0
-            while at < len(block.logs):
-                taken = block.logs[at : at + self._most_logs - len(logs)]
-                logs += taken
-                times[block.header.hash] = block.header.timestamp
-                at += len(taken)
-                if len(logs) == self._most_logs:
-                    yield self._batch(chain_id, counter, logs, times, senders, back)
-                    logs, times = [], {}
-        if logs:
+        every = [log for block in blocks for log in block.logs]
+        headers = [block.header for block in blocks for _ in block.logs]
+        for at, logs in cut(every, self._most_logs, _BYTES_A_MESSAGE):
+            times = {header.hash: header.timestamp for header in headers[at : at + len(logs)]}
             yield self._batch(chain_id, counter, logs, times, senders, back)
 
     def _batch(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 
 _MOST_KEPT: Final = 5000
 """Answers kept in mind for a block; past it the rest is made anew each time."""
+_LONGEST_KEPT: Final = 2000
 _TAG_DIGITS: Final = 32
 _FARTHEST: Final = 50
 """Blocks beyond which no forecast is looked for: judging it would need more history than there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A quote as it is sent: ``body`` is JSON, ``tag`` names it, ``fresh_s`` is how long it surely holds."""
 
     body: bytes
@@ -90,7 +89,7 @@ class QuoteGas:
         document, view, snapshot = self._quote(read_request(parse_query(query), self._registry))
         body = orjson.dumps(document)
         made = body, sha256(body).hexdigest()[:_TAG_DIGITS]
-        if len(snapshot.answers) < _MOST_KEPT:
+        if len(snapshot.answers) < _MOST_KEPT and len(query) <= _LONGEST_KEPT:
             snapshot.answers[query] = made
         return Answer(*made, self._fresh_s(view))
 
@@ -130,6 +129,8 @@ class QuoteGas:
     def _price(self, request: QuoteRequest, snapshot: Snapshot) -> Document:
         key = (request.within_blocks, request.confidence)
         if key not in snapshot.made:
+            if len(snapshot.made) >= _MOST_KEPT:
+                snapshot.made.clear()
             snapshot.made[key] = self._priced(request, snapshot)
         made: Document = snapshot.made[key]
         return made

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from shared.domain.actions import ACTIONS
@@ -21,14 +20,13 @@ WITHIN_BLOCKS: Final = 5
 CONFIDENCE: Final = 0.98
 """Chance of inclusion wanted unless the caller says another: the one that the tip rules were judged by."""
 FIELDS: Final = ("chain", "contract", "action", "transfer", "within_blocks", "confidence", "from", "data")
-_ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
-_DATA: Final = re.compile(r"0x(?:[0-9a-f]{2}){4,}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,12})?")
+_ADDRESS: Final = r"0x[0-9a-f]{40}"
+_DATA: Final = r"0x(?:[0-9a-f]{2}){4,}"
+_DECIMAL: Final = r"[0-9]{1,3}(?:\.[0-9]{1,12})?"
 _MOST_DIGITS: Final = 18
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteRequest:
+class QuoteRequest(NamedTuple):
     """A question that can be answered; ``transfer``: an id, or a hash in lower case.
 
     ``sender`` and ``data``: who will send, and the very calldata, where the caller says so.
@@ -66,7 +64,7 @@ def read_request(given: dict[str, str], registry: Registry) -> QuoteRequest:
     if action not in ACTIONS:
         raise InvalidInput(f"field action must be one of {', '.join(ACTIONS)}")
     data = given.get("data")
-    if data is not None and not _DATA.fullmatch(data.lower()):
+    if data is not None and not re.fullmatch(_DATA, data.lower()):
         raise InvalidInput("field data must be the calldata: 0x, a selector, and whole bytes in hex")
     return QuoteRequest(
         spec=spec,
@@ -112,7 +110,7 @@ def _transfer(text: str | None) -> str | None:
         return None
     if is_hash(text.lower()):
         return text.lower()
-    if not can_be_key(text):
+    if not can_be_key(text) or any("\ud800" <= char <= "\udfff" for char in text):
         raise InvalidInput("field transfer is neither a transfer id nor a hash")
     return text
 
@@ -129,7 +127,7 @@ def _within(text: str | None) -> int:
 def _confidence(text: str | None) -> float:
     if text is None:
         return CONFIDENCE
-    if not _DECIMAL.fullmatch(text) or not 0 < float(text) < 1:
+    if not re.fullmatch(_DECIMAL, text) or not 0 < float(text) < 1:
         raise InvalidInput("field confidence must be a number between 0 and 1, such as 0.95")
     return float(text)
 
@@ -138,7 +136,7 @@ def _address(given: dict[str, str], field: str) -> str | None:
     text = given.get(field)
     if text is None:
         return None
-    if not _ADDRESS.fullmatch(text.lower()):
+    if not re.fullmatch(_ADDRESS, text.lower()):
         raise InvalidInput(f"field {field} is no address (0x and 40 hex digits)")
     return text.lower()
 

@@ -1,7 +1,8 @@
 """Second readings: what was read once is read again, and proved where it can be, while nothing else is due.
 
 A difference is published through the same path as everything (what is stored already stays as it is), and
-the range is then read once more, until two readings agree or one is proved.
+the range is then read once more, until two readings agree or one is proved. Near the tip, where blocks of
+this chain have been proved, the same endpoint alone does not witness for itself until it had time to.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers
-from shared.domain.completeness import PROVED, SINGLE, WITNESSED, Segment
+from shared.domain.completeness import GRADES, PROVED, SINGLE, WITNESSED, Segment
 from shared.domain.metrics import DIFFERENCES
 from shared.errors import DoubtfulAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from shared.app.certificates import Certificate
     from shared.app.chain_cursor import BlockRead, Cursor, WindowRead
     from shared.app.cursor_store import CursorStore
     from shared.app.follow_settings import FollowSettings
+    from shared.domain.blocks import Header
     from shared.ports import Chain, Clock, Metrics
 
 _LOG: Final = logging.getLogger(__name__)
 _LOT_BLOCKS: Final = 50
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
+_PROVE_AGAIN_S: Final = 60.0
+_TRIES: Final = 6
+"""Readings, each after twice the time, until an endpoint may witness for itself what it cannot prove."""
 
 
 @dataclass(slots=True)
@@ -71,6 +76,11 @@ class ReadAgain:
         self._receipts = receipts
         self._width = RangeWidth(settings.max_range, settings.max_logs)
         self._due: dict[Segment, float] = {}
+        self._tries: dict[Segment, int] = {}
+        self._provable = False
+        self._found = False
+        self._proving: int | None = None
+        self._prove_from = 0.0
         self._check: _Check | None = None
         self._look = True
         self._not_before = 0.0
@@ -96,23 +106,30 @@ class ReadAgain:
         started = self._clock.monotonic_s()
         if started < self._not_before:
             return cursor
-        self._check = self._check or self._next()
+        self._check = self._check or self._next(head)
         if self._check is not None:
             self._advance(self._check, head)
             self._failures = 0
             now = self._clock.monotonic_s()
-            self._not_before = now + _REST * (now - started)
+            # Where something was lacking more may be, and nobody should wait for it.
+            rest_s = 0.0 if self._found else _REST * (now - started)
+            self._not_before = max(self._not_before, now + rest_s)
         return cursor
 
     def _tip(self, cursor: Cursor) -> Cursor:
         """Read one of the blocks above finality again that could not be proved."""
         now = self._clock.monotonic_s()
-        unproved = [segment for segment in cursor.window[1:] if segment.grade == SINGLE]
+        recent = cursor.window[1:]
+        self._provable = self._provable or any(s.grade == PROVED and s.logs for s in recent)
+        unproved = [segment for segment in recent if segment.grade == SINGLE]
+        self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
         self._due = {s: self._due.get(s, now + self._settings.second_reading_s) for s in unproved}
         once = next((segment for segment in unproved if self._due[segment] <= now), None)
         if once is None:
             return cursor
-        read = self._read(once.first, min(once.last, once.first + self._most() - 1), once.witnesses)
+        self._tries[once] += 1
+        self._due[once] = now + self._settings.second_reading_s * 2.0 ** self._tries[once]
+        read = self._read_tip(once)
         if read.segments[-1].last < once.last:
             # Joined from more blocks than one query may have: its certificate is read again.
             self._due[once] = float("inf")
@@ -124,33 +141,61 @@ class ReadAgain:
             self._differs(once)
             self._publish(read.blocks, cursor.certified)
             moved = cursor.replaced(again)
+        elif again.grade != PROVED and self._is_no_witness(once, again):
+            return cursor
         else:
-            moved = cursor.replaced(_both(once, again, WITNESSED))
+            moved = cursor.replaced(_both(once, again, max(again.grade, WITNESSED, key=GRADES.index)))
         self._store.move(moved, ())
         return moved
 
-    def _next(self) -> _Check | None:
-        if not self._look:
-            return None
-        lowest = self._store.certificates.lowest(SINGLE)
-        if lowest is None:
+    def _read_tip(self, once: Segment) -> WindowRead:
+        if self._provable and once.blocks <= _LOT_BLOCKS:
+            headers = read_headers(self._chain, range(once.first, once.last + 1))
+            read = self._read_blocks(headers)
+            if read.segments[-1].last == once.last and _one(read).grade == PROVED:
+                return read
+        return self._read(once.first, min(once.last, once.first + self._most() - 1), once.witnesses)
+
+    def _is_no_witness(self, once: Segment, again: Segment) -> bool:
+        """Say whether an endpoint witnesses for itself though it can be expected to prove before long."""
+        alone = set(again.witnesses) <= set(once.witnesses)
+        return alone and self._provable and self._tries[once] < _TRIES
+
+    def _next(self, head: int) -> _Check | None:
+        if self._look:
+            lowest = self._store.certificates.lowest(SINGLE)
+            if lowest is not None:
+                return self._in_time(lowest)
             self._look = False
-            return None
-        age_s = (self._clock.now() - datetime.fromisoformat(lowest.read_at)).total_seconds()
+        return self._to_prove(head)
+
+    def _in_time(self, once: Certificate) -> _Check | None:
+        age_s = (self._clock.now() - datetime.fromisoformat(once.read_at)).total_seconds()
         if age_s < self._settings.second_reading_s:
             self._not_before = self._clock.monotonic_s() + self._settings.second_reading_s - age_s
             return None
-        self._store.certificates.closed = lowest.segment.first
-        return _Check(lowest)
+        self._store.certificates.closed = once.segment.first
+        return _Check(once)
+
+    def _to_prove(self, head: int) -> _Check | None:
+        """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
+        now = self._clock.monotonic_s()
+        if not self._provable or now < self._prove_from:
+            return None
+        found = self._store.certificates.highest(WITNESSED, self._proving)
+        if found is None or found.segment.last <= head - self._settings.prove_blocks:
+            self._proving, self._prove_from = None, now + _PROVE_AGAIN_S
+            return None
+        self._proving = found.segment.first
+        self._store.certificates.closed = found.segment.first
+        return _Check(found)
 
     def _advance(self, check: _Check, head: int) -> None:
         whole = check.certificate.segment
         if whole.last > head - self._settings.prove_blocks:
             numbers = range(check.at, min(check.at + _LOT_BLOCKS - 1, whole.last) + 1)
             headers = read_headers(self._chain, numbers)
-            read = read_by_block(
-                self._chain, list(headers.values()), self._addresses, with_senders=self._settings.with_senders
-            )
+            read = self._read_blocks(headers)
             self._receipts(read.blocks)
             parent: str | None = headers[numbers[0]].parent_hash
         else:
@@ -178,14 +223,17 @@ class ReadAgain:
     def _conclude(self, check: _Check, again: Segment) -> None:
         whole = check.certificate.segment
         agrees = again.agrees_with(whole)
+        self._found = not agrees
         if not agrees and not check.publishing:
             self._differs(whole)
             self._check = replace(check, so_far=None, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
+        self._provable = self._provable or bool(raised == PROVED and again.logs)
         # What is read once still is due again from now on, not from when it was read first.
         read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
-        self._store.certify(_both(whole, again, raised), read_at)
+        if raised != whole.grade or not agrees:
+            self._store.certify(_both(whole, again, raised), read_at)
         self._store.certificates.closed = None
         self._check = None
 
@@ -195,6 +243,10 @@ class ReadAgain:
             self._chain, first, headers, last, self._addresses,
             other_than=witnesses[0] if witnesses else None, with_senders=self._settings.with_senders,
         )  # fmt: skip
+
+    def _read_blocks(self, headers: Mapping[int, Header]) -> WindowRead:
+        blocks = list(headers.values())
+        return read_by_block(self._chain, blocks, self._addresses, with_senders=self._settings.with_senders)
 
     def _most(self) -> int:
         return self._width.within(self._chain.range_limit)

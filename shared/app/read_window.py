@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.domain.blocks import Header
     from shared.ports import Chain, RawLog, Reading
 
+_FIRST_BLOCKS: Final = 32
 _WIDEN_AFTER: Final = 8
 """Windows that must go well after a dense one before a wider one is tried."""
 
@@ -22,11 +23,13 @@ _WIDEN_AFTER: Final = 8
 class RangeWidth:
     """How many blocks to read at once: few enough that a window's logs fit into memory, as they come.
 
-    What an endpoint refuses is another matter, which the chain knows (``Chain.range_limit``).
+    It begins narrow: the first window of a dense chain is soon published then, and no answer is fetched to
+    learn that it is too large. What an endpoint refuses is another matter, which the chain knows
+    (``Chain.range_limit``).
     """
 
     def __init__(self, widest: int, most_logs: int) -> None:
-        self.blocks = widest
+        self.blocks = min(_FIRST_BLOCKS, widest)
         self._widest = widest
         self._most_logs = most_logs
         self._good = _WIDEN_AFTER
@@ -102,6 +105,8 @@ def _with_senders(
         # Without receipts: whoever asks for a range is told who sent its transactions, too.
         number = header.number
         told = chain.read_range(number, number, addresses, with_senders=True)
+        if any(str(log.get("transactionHash")).lower() not in told.senders for log in reading.logs):
+            raise DoubtfulAnswer(f"chain {chain.chain_id} gave logs of block {number} once, and not again")
         return replace(reading, senders=told.senders)
     return reading
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from shared.app.chain_heads import ChainHeads
 from shared.app.lateness import Lateness
@@ -13,55 +12,33 @@ from shared.app.reconcile_contract import ReconcileContract
 from shared.app.reconcile_page import PageCheck
 from shared.app.reconcile_report import Report
 from shared.app.sweep import sweep_misplaced, sweep_stateless, sweep_unprojected, sweep_unstamped
+from shared.app.watch import UNFINISHED
 from shared.domain.lifecycle import ContractState
 from shared.domain.state import STATES
-from shared.errors import ChainUnavailable, ConfigError, InvalidInput, NotFound, UndecodableLog
-from shared.ports import Alert
+from shared.errors import (
+    ChainUnavailable,
+    ConfigError,
+    InvalidInput,
+    NotFound,
+    PlumblineError,
+    UndecodableLog,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
+    from shared.app.reconcile_settings import ReconcileSettings
+    from shared.app.watch import Watch
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec, Registry
-    from shared.ports import AlertSink, Chain, Clock, Document, Documents
+    from shared.ports import Chain, Clock, Document, Documents
 
 LEASE: Final = "reconcile"
 _IN_TURN_SHARE: Final = 10
 """Of the sweep limit, one in so many: states that a hand has hidden, or events without a time, are rare."""
 _TAGS: Final = ("latest", "safe", "finalized")
-
-
-@dataclass(frozen=True, slots=True)
-class ReconcileSettings:
-    """How a reconciliation runs.
-
-    ``page_size``: transfers in one multicall. ``budget_s``: a run stops after so many seconds and the
-    next one goes on (None: never). ``every_run_limit``: up to so many open transfers of a contract are
-    all checked in every run. ``rotation_runs``: beyond it, and for closed ones, each is checked once in
-    so many runs (72 runs of 5 minutes are 6 hours). ``grace_s``: a step younger than this is late, not
-    missing; ``late_s``: what the listener leaves unread for longer is missing all the same. ``lease_s``: how
-    long a killed run blocks the next. ``alert_mismatches``: more mismatches than
-    this raise the alert, as does any error. ``sweep_limit``: events, and transfers, looked at per run for a
-    projection that never came. ``resolve_limit``: unmapped hashes per run whose calldata is
-    read. ``platform_wallets``: addresses, lower-case; a missed transaction of any other sender is told of
-    as external (none: that is not looked at). ``reorg_window``: blocks below a pinned one that a reorg may
-    have replaced by the next run.
-    """
-
-    page_size: int = 1_000
-    budget_s: float | None = 240.0
-    every_run_limit: int = 20_000
-    rotation_runs: int = 72
-    grace_s: float = 60.0
-    late_s: float = 3_600.0
-    lease_s: float = 60.0
-    alert_mismatches: int = 5
-    sweep_limit: int = 5_000
-    resolve_limit: int = 100
-    platform_wallets: frozenset[str] = frozenset()
-    reorg_window: int = 128
 
 
 class Reconcile:
@@ -75,7 +52,7 @@ class Reconcile:
         event_log: EventLog,
         projection: ProjectEvents,
         clock: Clock,
-        alerts: AlertSink,
+        watch: Watch,
         settings: ReconcileSettings,
     ) -> None:
         self._documents = documents
@@ -84,7 +61,7 @@ class Reconcile:
         self._event_log = event_log
         self._projection = projection
         self._clock = clock
-        self._alerts = alerts
+        self._watch = watch
         self._settings = settings
         self._heads = ChainHeads(documents, clock)
 
@@ -97,6 +74,20 @@ class Reconcile:
         another run holds the lease; a chain that cannot be read is an error in the report.
         """
         _check_block(block)
+        try:
+            report = self._run(block, dry_run=dry_run, manual=manual)
+        except PlumblineError as error:
+            self._watch.broken_off(error.code)
+            raise
+        if dry_run:
+            return report
+        if report["complete"]:
+            self._watch.finished(report, manual=manual)
+        else:
+            self._watch.broken_off(UNFINISHED)
+        return report
+
+    def _run(self, block: str | None, *, dry_run: bool, manual: bool) -> Document:
         with Lease(self._documents, self._clock, LEASE, self._settings.lease_s).held() as lease:
             report = Report.resume(self._documents, self._clock, dry_run=dry_run, afresh=manual)
             deadline = self._deadline(manual=manual)
@@ -121,9 +112,7 @@ class Reconcile:
                     contract.again(again)
                 except ChainUnavailable as error:
                     report.error(key, error)
-            document = report.finish()
-        self._alert(document)
-        return document
+            return report.finish()
 
     def run_one(self, rollover_id: str, *, block: str | None = None, dry_run: bool = False) -> Document:
         """Reconcile one transfer on every contract that may know it; NotFound where none does.
@@ -146,6 +135,8 @@ class Reconcile:
             if isinstance(owner, str) and owner not in {spec.key for spec in self._registry.contracts}:
                 report.strange(rollover_id, owner)
             document = report.finish()
+        if not dry_run:
+            self._watch.repaired(document)
         if not document["checked"] and not document["errorCount"]:
             raise NotFound(f"transfer {rollover_id} is known neither to the store nor to a contract")
         return document
@@ -171,10 +162,11 @@ class Reconcile:
             return None
         _check_height(chain, block)
         pin = pinned_block(chain, spec, block)
-        if pin.number < spec.deployment_block:
+        deployed = pin.number >= spec.deployment_block and chain.has_code(spec.address, pin.number)
+        if pin.number < spec.deployment_block or (not deployed and chain.has_code(spec.address)):
             report.note("notDeployed", f"{spec.key} at block {pin.number}")
             return None
-        if not chain.has_code(spec.address, pin.number):
+        if not deployed:
             # Nobody's transfers would be asked about there, and all would look straight.
             report.error(spec.key, f"there is no code at the address in block {pin.number}")
             return None
@@ -247,14 +239,6 @@ class Reconcile:
         for rollover_id in again:
             report.unprojected(rollover_id)
         return list(dict.fromkeys(again))
-
-    def _alert(self, document: Document) -> None:
-        if document["errorCount"] or document["mismatchCount"] > self._settings.alert_mismatches:
-            detail: dict[str, Any] = {
-                name: document[name]
-                for name in ("reportId", "mismatchCount", "errorCount", "causes", "errors")
-            }
-            self._alerts.send(Alert("reconciliation", "error", "The reconciliation found trouble", detail))
 
 
 def pinned_block(chain: Chain, spec: ContractSpec, block: str | None) -> Header:

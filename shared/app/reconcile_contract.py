@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from shared.app.event_log import EventLog
     from shared.app.lateness import Lateness
     from shared.app.project_events import ProjectEvents
-    from shared.app.reconcile import ReconcileSettings
     from shared.app.reconcile_report import Report
+    from shared.app.reconcile_settings import ReconcileSettings
     from shared.app.scrutiny import Scrutiny
     from shared.domain.blocks import Header
     from shared.domain.contract import ContractSpec
     from shared.domain.state import State
     from shared.ports import Chain, Documents
 
+_LOG: Final = logging.getLogger(__name__)
 _AGAIN: Final = 1_000
 _ROUNDS: Final = 3
 """A repair may uncover another (a hand-edited state hid a missing event); beyond this it is a fault."""
@@ -68,9 +70,9 @@ class ReconcileContract:
         self._elsewhere = elsewhere
         self._heartbeat = heartbeat
         self._check = PageCheck(documents, chain, spec, pin)
-        history = ChainHistory(chain, spec, settings.platform_wallets, believed=believed)
-        self._search = LogSearch(spec, pin, history)
-        self._repair = Repair(spec, pin, history, event_log, heads, projection, heartbeat)
+        self._history = ChainHistory(chain, spec, settings.platform_wallets, believed=believed)
+        self._search = LogSearch(spec, pin, self._history)
+        self._repair = Repair(spec, pin, self._history, event_log, heads, projection, heartbeat)
         self._joiner = JoinUnmapped(documents, chain, spec, event_log, projection, resolves)
         self._due = DueTransfers(
             documents,
@@ -111,7 +113,8 @@ class ReconcileContract:
     def one(self, rollover_id: str) -> None:
         """Check and repair one transfer, if its state or this contract knows it."""
         state = self._documents.get(STATES, rollover_id)
-        if state is not None and state.get("contractKey") not in (None, self._spec.key):
+        # An edited state may lie: computed anew, it says whose it is.
+        if state is not None and is_intact(state) and not self._may_own(state):
             return
         candidate = Candidate(rollover_id, hash_of(rollover_id), state)
         answer = self._check.contract_state(candidate.transfer_hash)
@@ -138,20 +141,36 @@ class ReconcileContract:
         for error in result.errors:
             self._report.error(self._spec.key, error)
         findings = [finding for finding in result.findings if not self._is_anothers(finding)]
+        findings = self._claimed(findings, scrutiny)
         done = self._told(findings)
+        unminted = result.unminted
         for _ in range(0 if self._report.dry_run else _ROUNDS):
             due = [f for f in findings if done[f.candidate.rollover_id].cause != LATE]
             if not due:
                 break
             for rollover_id, repaired in self._repair.repair(due).items():
                 done[rollover_id] = repaired.after(done[rollover_id])
-            findings = self._check.check(
-                self._reread([f.candidate for f in due]), above=scrutiny.above
-            ).findings
+            result = self._check.check(self._reread([f.candidate for f in due]), above=scrutiny.above)
+            findings = result.findings
+            checked = {f.candidate.rollover_id for f in due}
+            unminted = [*result.unminted, *(c for c in unminted if c.rollover_id not in checked)]
         crooked = {f.candidate.rollover_id for f in findings}
         crooked |= self._look_for_logs(candidates, scrutiny, done)
+        for candidate in unminted:
+            if candidate.rollover_id not in done or done[candidate.rollover_id].cause != LATE:
+                self._report.note("unminted", candidate.rollover_id)
         for rollover_id, repaired in done.items():
-            self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=rollover_id not in crooked)
+            mended = rollover_id not in crooked
+            self._report.mismatch(rollover_id, self._spec.key, repaired, repaired=mended)
+            fields = {
+                "rolloverId": rollover_id, "chainId": self._spec.chain_id, "contract": self._spec.address,
+                "blockNumber": self._pin.number, "cause": repaired.cause, "repaired": mended,
+                "created": repaired.created,
+            }  # fmt: skip
+            level = logging.INFO if repaired.cause == LATE else logging.WARNING
+            _LOG.log(level, "hung crooked: %s", repaired.explanation, extra={"fields": fields})
+        for place, error in self._history.undecodable().items():
+            self._report.error(f"{self._spec.key} {place}", error)
 
     def _mend(self, stand_ins: Sequence[State]) -> None:
         """Put right the states of joined hashes some of whose events are no longer in the store."""
@@ -168,6 +187,25 @@ class ReconcileContract:
         nobodys = state is not None and is_intact(state) and state["contractKey"] is None
         unknown = finding.contract_state is ContractState.NONE
         return nobodys and unknown and self._elsewhere(finding.candidate.transfer_hash)
+
+    def _claimed(self, findings: Sequence[Finding], scrutiny: Scrutiny) -> list[Finding]:
+        """Give transfers what is kept under their bare hashes, and check those again."""
+        names = {
+            f.candidate.transfer_hash: f.candidate.rollover_id
+            for f in findings
+            if f.comparison.missing and f.candidate.rollover_id != f.candidate.transfer_hash
+        }
+        joined = self._joiner.resolve_by_name(names) if names and not self._report.dry_run else {}
+        for bare, rollover_id in joined.items():
+            self._join(bare, rollover_id)
+        theirs = [f.candidate for f in findings if f.candidate.transfer_hash in joined]
+        again = self._check.check(self._reread(theirs), above=scrutiny.above).findings
+        return [*(f for f in findings if f.candidate.transfer_hash not in joined), *again]
+
+    def _join(self, bare: str, rollover_id: str) -> None:
+        self._heartbeat()
+        self._report.created(self._joiner.join(bare, rollover_id))
+        self._report.note("joined", {"hash": bare, "rolloverId": rollover_id})
 
     def _told(self, findings: Sequence[Finding]) -> dict[str, Repaired]:
         causes = {
@@ -204,8 +242,16 @@ class ReconcileContract:
         return {c.rollover_id for c in now if weakly_proved(c.state, self._spec.key) & wanted[c.rollover_id]}
 
     def _reread(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return those candidates that are still this contract's, with their states as they are now.
+
+        A state computed anew may turn out to be another contract's, which knows nothing of that one's logs.
+        """
         states = self._documents.get_many(STATES, [c.rollover_id for c in candidates]) if candidates else {}
-        return [replace(c, state=states.get(c.rollover_id)) for c in candidates]
+        now = [replace(c, state=states.get(c.rollover_id)) for c in candidates]
+        return [c for c in now if c.state is None or self._may_own(c.state)]
+
+    def _may_own(self, state: State) -> bool:
+        return state.get("contractKey") in (None, self._spec.key)
 
     def _joined(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Give bare hashes to their transfers, note what is odd, and return who is left to check."""
@@ -217,9 +263,7 @@ class ReconcileContract:
             if state and state.get("unmapped"):
                 rollover_id = resolved.get(candidate.rollover_id)
                 if rollover_id:
-                    self._heartbeat()
-                    self._report.created(self._joiner.join(candidate.rollover_id, rollover_id))
-                    self._report.note("joined", {"hash": candidate.rollover_id, "rolloverId": rollover_id})
+                    self._join(candidate.rollover_id, rollover_id)
                     left.append(
                         Candidate(
                             rollover_id, candidate.transfer_hash, self._documents.get(STATES, rollover_id)

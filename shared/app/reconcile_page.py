@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.app.block_check import BlockCheck
-from shared.domain.comparison import STRAIGHT, Comparison, compare, logs_to_confirm, supporting_ids
+from shared.domain.comparison import (
+    STRAIGHT,
+    Comparison,
+    compare,
+    is_unminted,
+    logs_to_confirm,
+    supporting_ids,
+)
 from shared.domain.events import EVENTS
 from shared.errors import ChainUnavailable, UndecodableLog
 from shared.ports import Call
@@ -42,11 +49,15 @@ class Finding:
 
 @dataclass(slots=True)
 class PageResult:
-    """What a page gave: how many were checked, what is crooked, what could not be read (with its reason)."""
+    """What a page gave: how many were checked, what is crooked, what could not be read (with its reason).
+
+    ``unminted``: transfers between tokenising custodians that are executed, and of whose mint no event tells.
+    """
 
     checked: int = 0
     findings: list[Finding] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    unminted: list[Candidate] = field(default_factory=list)
 
 
 class PageCheck:
@@ -104,6 +115,8 @@ class PageCheck:
                 stored=stored,
                 gone=gone,
             )
+            if tokenised and is_unminted(contract_state, candidate.state):
+                result.unminted.append(candidate)
             if comparison is not STRAIGHT:
                 result.findings.append(Finding(candidate, contract_state, tokenised, comparison))
         return result

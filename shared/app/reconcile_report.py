@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from shared.app.notes import keep_note, read_note
 from shared.app.repair import Repaired
 from shared.domain.comparison import EXPLANATIONS, LATE, UNPROJECTED
+from shared.ports import DELETE_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +20,13 @@ if TYPE_CHECKING:
 
 RUNS: Final = "reconciliations"
 CURRENT: Final = "current"
+LAST_GOOD: Final = "last_good"
+"""The key under which the last whole run without an error is told: ``reportId``, ``finishedAt``."""
 REPORTS: Final = "reconciliation_reports"
 DETAILS: Final = 200
 """Entries kept of each list, so that the report stays far below a document's 1 MiB; counts are whole."""
+KEPT: Final = timedelta(days=400)
+"""How long a report is kept where the store deletes by itself: a year, and what an audit takes after it."""
 _DONE: Final = "done"
 
 
@@ -41,8 +48,9 @@ class Report:
         A dry run begins anew, and so does one ``afresh``: who asks now wants what is crooked now, also on
         the pages that the other had passed.
         """
-        unfinished = None if dry_run or afresh else documents.get(RUNS, CURRENT)
-        return cls(documents, clock, unfinished or _new(clock, dry_run=dry_run))
+        unfinished = None if dry_run or afresh else read_note(documents, RUNS, CURRENT)
+        # Over a new one: a version before this may have begun it, without all of its fields.
+        return cls(documents, clock, {**_new(clock, dry_run=dry_run), **(unfinished or {})})
 
     @classmethod
     def single(cls, documents: Documents, clock: Clock, *, dry_run: bool) -> Report:
@@ -154,7 +162,7 @@ class Report:
         """Store the run as far as it is."""
         self.document["durationS"] = round(self._spent_s + self._clock.monotonic_s() - self._begun_s, 3)
         if self._keeps_progress:
-            self._documents.put(RUNS, CURRENT, self.document)
+            keep_note(self._documents, RUNS, CURRENT, self.document)
 
     def finish(self) -> Document:
         """Store the whole report and make way for the next run; return it."""
@@ -166,6 +174,9 @@ class Report:
             self._documents.put(REPORTS, self.document["reportId"], report)
         if self._keeps_progress:
             self._documents.delete(RUNS, CURRENT)
+            if not self.document["errorCount"]:
+                good = {name: self.document[name] for name in ("reportId", "finishedAt")}
+                self._documents.put(RUNS, LAST_GOOD, good)
         return self.shown()
 
     def shown(self) -> Document:
@@ -181,7 +192,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     now = clock.now()
     lists = (
         "mismatches", "created", "superseded", "late", "joined", "unmapped", "orphans", "conflicts",
-        "levels", "misfits", "suspects", "errors", "notDeployed",
+        "levels", "misfits", "suspects", "errors", "notDeployed", "unminted",
     )  # fmt: skip
     counts = (
         "checked", "mismatchCount", "createdCount", "createdByContractState", "supersededCount",
@@ -190,6 +201,7 @@ def _new(clock: Clock, *, dry_run: bool) -> Document:
     return {
         "reportId": f"{now.strftime('%Y%m%dT%H%M%SZ')}-{uuid4().hex[:8]}",
         "startedAt": now.isoformat(),
+        DELETE_AFTER: (now + KEPT).isoformat().replace("+00:00", "Z"),
         "complete": False,
         "dryRun": dry_run,
         "durationS": 0.0,

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 
 def common_ancestor(
-    chain: Chain, cursor: Cursor, published: Sequence[PublishedBlock]
+    chain: Chain, cursor: Cursor, published: Sequence[PublishedBlock], head: int
 ) -> tuple[int, dict[str, int]]:
     """Return the height of the newest remembered block that is canonical, and the blocks to take back.
+
+    Where the chain's ``head`` is lower than the cursor, all above it is taken back with the rest.
 
     Those are the published blocks, and the remembered ones above the ancestor, that have another hash at
     their height now (number by hash). Raises DoubtfulAnswer where the node lacks one of the blocks, has
@@ -29,21 +31,23 @@ def common_ancestor(
     where even the oldest, which was certified, has another hash.
     """
     known = {segment.last: segment.hash for segment in cursor.window if segment.hash is not None}
-    headers = read_headers(chain, {*known, *(block.number for block in published)})
+    heights = {*known, *(block.number for block in published)}
+    headers = read_headers(chain, {number for number in heights if number <= head})
     anchor = cursor.window[0]
     same = [anchor.last] if anchor.hash is None else []
-    same += [number for number, block_hash in known.items() if headers[number].hash == block_hash]
+    same += [number for number, header in headers.items() if known.get(number) == header.hash]
     if not same:
         raise FinalityViolation(
             f"chain {chain.chain_id}: block {anchor.last} was {anchor.hash} and is"
             f" {headers[anchor.last].hash}: it was certified, no reorg takes it back"
         )
     ancestor = max(same)
-    if ancestor == cursor.number:
-        raise DoubtfulAnswer(f"chain {chain.chain_id} contradicts itself about block {cursor.number}")
+    if ancestor == min(cursor.number, head):
+        raise DoubtfulAnswer(f"chain {chain.chain_id} contradicts itself about block {ancestor}")
     _outvoted(chain, cursor)
     gone = {block_hash: number for number, block_hash in known.items() if number > ancestor}
-    return ancestor, {**gone, **dropped(published, headers)}
+    above = {block.hash: block.number for block in published if block.number > head}
+    return ancestor, {**gone, **above, **dropped(published, headers)}
 
 
 def dropped(published: Sequence[PublishedBlock], headers: Mapping[int, Header]) -> dict[str, int]:

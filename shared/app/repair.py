@@ -117,7 +117,7 @@ class Repair:
             self._append_missing(finding, stream, logs, headers, done)
         if finding.comparison.ahead or finding.comparison.gone:
             self._take_back(finding, stream, done)
-        done.projected = self._projection.rebuild(rollover_id)
+        done.projected = self._projection.rebuild(rollover_id, created=done.created)
         if done.cause == MISSING and done.projected and not done.created:
             done.cause, done.explanation = UNPROJECTED, EXPLANATIONS[UNPROJECTED]
         return done
@@ -211,7 +211,7 @@ class Repair:
             event["data"]["blockHash"]: event["data"]["blockNumber"]
             for events in refuted.values()
             for event in events
-            if event["data"].get("blockHash") and self._history.is_gone(event)
+            if self._history.is_gone(event)
         }
         counter = self._heads.take_back(self._spec.chain_id, blocks)
         gone = _externals(stream, verdicts, blocks, superseded=False)

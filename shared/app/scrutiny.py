@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.app.reconcile import ReconcileSettings
+    from shared.app.reconcile_settings import ReconcileSettings
 
 ARRIVED: Final = "arrived"
 _IN_TURN: Final = frozenset(("share", "closed_share", "unplaced_share"))

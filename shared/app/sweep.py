@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shared.app.notes import CURSORS, keep_note, read_note
 from shared.app.project_events import unreadable
 from shared.domain.comparison import supporting_ids
-from shared.domain.events import EVENTS
+from shared.domain.events import EVENTS, as_stored
 from shared.domain.keys import can_be_key
 from shared.domain.state import STATES, holds, is_intact, knows
+from shared.domain.transfers import MAPPINGS, mapped_id
 from shared.ports import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from shared.app.project_events import ProjectEvents
     from shared.domain.events import Event
@@ -23,7 +25,6 @@ SWEEP: Final = "sweep"
 STATELESS: Final = "stateless"
 UNSTAMPED: Final = "unstamped"
 MISPLACED: Final = "misplaced"
-CURSORS: Final = "reconciliation_cursors"
 _PAGE: Final = 500
 _PLACE: Final = ("rolloverId", "contractKey", "open", "lastBlock")
 _ABOVE_ALL_KEYS: Final = "\U0010ffff"
@@ -44,7 +45,7 @@ def sweep_unprojected(
     stopped, and none stored after ``until`` (their triggers may still be under way). The next sweep
     starts no later than ``settled``: an event written before may become visible after.
     """
-    cursor = documents.get(CURSORS, SWEEP) or {}
+    cursor = read_note(documents, CURSORS, SWEEP)
     # Times are texts; what else a hand has put there comes before or after them, and in its turn elsewhere.
     after = tuple(cursor["after"]) if cursor else ("", "")
     kept = after if cursor else None
@@ -52,7 +53,8 @@ def sweep_unprojected(
     looked_at = 0
     while looked_at < limit:
         query = Query(order_by="audit.storedAt", limit=_PAGE, after=after)
-        page = [e for e in documents.query(EVENTS, query) if not _stored_after(until, e[1], unknown=True)]
+        found = [(key, as_stored(key, event)) for key, event in documents.query(EVENTS, query)]
+        page = [each for each in found if not _stored_after(until, each[1], unknown=True)]
         events = [event for _, event in page if not unreadable(event)]
         states = documents.get_many(STATES, {event["rolloverId"] for event in events})
         whole = {key: state for key, state in states.items() if is_intact(state)}
@@ -68,7 +70,7 @@ def sweep_unprojected(
             break
     again = [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
     if kept and not dry_run:
-        documents.put(CURSORS, SWEEP, {"after": list(kept)})
+        keep_note(documents, CURSORS, SWEEP, {"after": list(kept)})
     return again
 
 
@@ -81,32 +83,46 @@ def sweep_unstamped(
     place that ``sweep_unprojected`` has reached; and a state may rest on one that was changed since. Looks
     at up to ``limit`` events, in turn over all of them; those stored after ``settled`` are the other sweep's.
     """
-    cursor = documents.get(CURSORS, UNSTAMPED) or {}
+    cursor = read_note(documents, CURSORS, UNSTAMPED)
     last = None if limit is None else cursor.get("after")
     stale: dict[str, None] = {}
     looked_at = 0
     while limit is None or looked_at < limit:
         page = documents.query(EVENTS, Query(limit=_PAGE, after=None if last is None else (last,)))
-        owners = {key: _owner(event) for key, event in page if not _stored_after(settled, event)}
-        states = documents.get_many(STATES, {owner for owner in owners.values() if owner})
+        events = {key: as_stored(key, event) for key, event in page if not _stored_after(settled, event)}
+        owners = _owners(documents, events)
+        states = documents.get_many(STATES, {owner for each in owners.values() for owner in each})
         whole = {key: state for key, state in states.items() if is_intact(state)}
-        for key, event in page:
-            owner = owners.get(key)
+        for key, event in events.items():
             # Without a state, or an edited one: the other sweeps and the pages find those.
-            if owner in whole and not _is_told(whole[owner], key, event):
-                stale[owner] = None
+            for owner in owners[key]:
+                if owner in whole and not _is_told(whole[owner], key, event):
+                    stale[owner] = None
         looked_at += len(page)
         last = page[-1][0] if len(page) == _PAGE else None
         if last is None:
             break
     if limit is not None and not dry_run:
-        documents.put(CURSORS, UNSTAMPED, {"after": last})
+        keep_note(documents, CURSORS, UNSTAMPED, {"after": last})
     return [rollover_id for rollover_id in stale if projection.rebuild(rollover_id, check_only=dry_run)]
 
 
-def _owner(event: Event) -> str | None:
-    owner = event.get("rolloverId")
-    return owner if can_be_key(owner) else None
+def _owners(documents: Documents, events: Mapping[str, Event]) -> dict[str, list[str]]:
+    """Return whose state may rest on each event: the transfer with which it lies.
+
+    Of one that does not count also the transfer of its hash, from which a hand may have moved it.
+    """
+    places = {key: [event.get("rolloverId")] for key, event in events.items()}
+    moved = {key: event["data"].get("transferHash") for key, event in events.items() if _may_be_moved(event)}
+    mappings = documents.get_many(MAPPINGS, filter(can_be_key, moved.values())) if moved else {}
+    for key, told in moved.items():
+        mapped = mapped_id(told, mappings[told]) if can_be_key(told) and told in mappings else None
+        places[key] += [told, mapped]
+    return {key: list(dict.fromkeys(filter(can_be_key, there))) for key, there in places.items()}
+
+
+def _may_be_moved(event: Event) -> bool:
+    return isinstance(event.get("data"), dict) and unreadable(event) is not None
 
 
 def _is_told(state: State, key: str, event: Event) -> bool:
@@ -128,7 +144,7 @@ def sweep_stateless(
     Looks at up to ``limit`` transfers, in turn over all of them: the next sweep goes on where this one
     stopped, and starts over at the end.
     """
-    cursor = documents.get(CURSORS, STATELESS) or {}
+    cursor = read_note(documents, CURSORS, STATELESS)
     last = None if limit is None else cursor.get("after")
     found: list[str] = []
     looked_at = 0
@@ -145,7 +161,7 @@ def sweep_stateless(
     if dry_run:
         return found
     if limit is not None:
-        documents.put(CURSORS, STATELESS, {"after": last})
+        keep_note(documents, CURSORS, STATELESS, {"after": last})
     return [rollover_id for rollover_id in found if projection.rebuild(rollover_id)]
 
 
@@ -164,7 +180,7 @@ def sweep_misplaced(
     open states that are whole and lie on one of those: no rebuild brings them back.
     Looks at up to ``limit`` states, in turn over all of them, as ``sweep_stateless`` does.
     """
-    cursor = documents.get(CURSORS, MISPLACED) or {}
+    cursor = read_note(documents, CURSORS, MISPLACED)
     last = None if limit is None else cursor.get("after")
     odd: list[str] = []
     looked_at = 0
@@ -186,7 +202,7 @@ def sweep_misplaced(
     if dry_run:
         return edited, strange
     if limit is not None:
-        documents.put(CURSORS, MISPLACED, {"after": last})
+        keep_note(documents, CURSORS, MISPLACED, {"after": last})
     return [rollover_id for rollover_id in edited if projection.rebuild(rollover_id)], strange
 
 

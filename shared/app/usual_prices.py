@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.app.fee_strategies import strategies
 from shared.domain.fees import effective_tip
@@ -17,8 +16,7 @@ _LOOKED_AT = 20
 """Blocks that the hungriest of them looks at (geth)."""
 
 
-@dataclass(frozen=True, slots=True)
-class UsualPrice:
+class UsualPrice(NamedTuple):
     """One default: its cap, and what it would pay in the next block, in wei; None where tips are unknown."""
 
     name: str

@@ -61,7 +61,13 @@ def _rule(entry: Table, abi: AbiFile) -> LogRule:
         if field not in known:
             raise entry.error(f"arguments.{field}", "is no field of the step", field, known)
     entry.nothing_else()
-    return LogRule(decoder, transfer, step, by, steps, fields)
+    flat = {name: {to[0]: of[0] for to, of in each if _are_names(to, of)} for name, each in fields.items()}
+    parts = {name: [(to, of) for to, of in each if not _are_names(to, of)] for name, each in fields.items()}
+    return LogRule(decoder, transfer, step, by, steps, flat, parts)
+
+
+def _are_names(target: Path, source: Path) -> bool:
+    return len(target) == len(source) == 1
 
 
 def _is_hash(decoder: EventDecoder, name: str) -> bool:

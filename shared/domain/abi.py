@@ -30,15 +30,16 @@ def signature(entry: Mapping[str, Any]) -> str:
 
 
 def _unhex(value: object) -> bytes:
-    if isinstance(value, bytes):
+    if isinstance(value, str):
+        if value[:2] == "0x":
+            try:
+                data = bytes.fromhex(value[2:])
+            except ValueError:
+                data = b""
+            if 2 * len(data) == len(value) - 2:  # fromhex passes over blanks
+                return data
+    elif isinstance(value, bytes):
         return value
-    if isinstance(value, str) and value[:2] == "0x":
-        try:
-            data = bytes.fromhex(value[2:])
-        except ValueError:
-            data = b""
-        if 2 * len(data) == len(value) - 2:  # fromhex passes over blanks
-            return data
     raise Malformed(f"{value!r} is not 0x hex")
 
 
@@ -80,7 +81,7 @@ class EventDecoder:
             for argument, read, topic in zip(self.indexed, self._topics, topics[1:], strict=True):
                 values[argument] = read(_word(topic), 0)
             argument = "data"
-            values.update(self._data(_unhex(data), 0))
+            values |= self._data(_unhex(data), 0)
         except Malformed as error:
             raise UndecodableLog(f"{self.name}: argument {error.argument or argument}: {error}") from None
         return values

@@ -56,6 +56,8 @@ def _elementary(kind: Elementary) -> Reader:
 def _integer(bits: int, *, signed: bool) -> Reader:
     wide = bits > _SAFE_BITS + signed
     low, high = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+    if not signed and bits == WORD * 8:
+        return lambda data, at: str(int.from_bytes(data[at : at + WORD]))  # every word is one
 
     def read(data: bytes, at: int) -> int | str:
         value = int.from_bytes(data[at : at + WORD], "big", signed=signed)
@@ -164,8 +166,8 @@ def _tuple(kind: Tuple) -> Reader:
         name = ""
         try:
             for name, read_part, dynamic, offset in places:
-                place = at + offset
-                values[name] = read_part(data, _target(data, at, place, size) if dynamic else place)
+                place = _target(data, at, at + offset, size) if dynamic else at + offset
+                values[name] = read_part(data, place)
         except Malformed as error:
             raise error.inside(name) from None
         return values

@@ -102,6 +102,19 @@ def logs_to_confirm(state: State, contract_key: str, pin_block: int, above: int)
     ]
 
 
+def is_unminted(contract_state: ContractState, state: State | None) -> bool:
+    """Say whether a transfer between tokenising custodians is executed and its mint is nowhere to be seen.
+
+    The contract executes and mints such a one in one transaction. So it never stands at 5, and at 6 or 7 the
+    mint has happened, whether an event tells of it or not; 8 tells nothing (levels may have changed since).
+    """
+    if contract_state is ContractState.EXECUTED:
+        return True
+    milestones = (state or {}).get("milestones")
+    told = isinstance(milestones, dict) and "minted" in milestones
+    return contract_state in (ContractState.MINTED, ContractState.BURNED) and not told
+
+
 def weakly_proved(state: State | None, contract_key: str) -> frozenset[str]:
     """Return the steps that only the application or the contract's state proves, on this contract or none."""
     milestones = (state or {}).get("milestones")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +13,7 @@ NO_LIMIT: Final = 1 << 50
 """Gas limit in the headers of Arbitrum (Nitro `arbos/l2pricing`): a figure that limits nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class CongestionRules:
+class CongestionRules(NamedTuple):
     """Above which share of the gas limit, or which number of pending transactions, a chain is crowded."""
 
     high_use: float = 0.95
@@ -24,8 +22,7 @@ class CongestionRules:
     medium_pending: int = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Congestion:
+class Congestion(NamedTuple):
     """``level`` is high, medium, low or unknown; behind it the mean use of the last blocks, and the pending.
 
     Either is None where the chain or the node cannot say; ``confidence`` is medium where one of them is.

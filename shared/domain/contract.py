@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.lifecycle import STEPS, ContractState
 from shared.errors import InvalidInput, UndecodableLog
@@ -39,8 +39,7 @@ class Levels:
         return stored == actual and not isinstance(stored, bool)
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedLog:
+class DecodedLog(NamedTuple):
     """What a log says: the lifecycle step, the transfer, and the step's fields."""
 
     step: str
@@ -52,7 +51,8 @@ class DecodedLog:
 class LogRule:
     """One mapped event: ``step`` for every log of it, or the step chosen by the value of ``by``.
 
-    ``fields`` pairs each of a step's field names with the path of the ABI argument that holds it.
+    ``fields`` gives each step's field the ABI argument that holds it; ``parts`` pairs, where one of the two
+    is inside something, the path of the field with that of the argument.
     """
 
     decoder: EventDecoder
@@ -60,7 +60,8 @@ class LogRule:
     step: str | None
     by: str | None
     steps: Mapping[str, str]
-    fields: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[str, ...]]]]
+    fields: Mapping[str, Mapping[str, str]]
+    parts: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[str, ...]]]]
 
     @property
     def targets(self) -> frozenset[str]:
@@ -78,14 +79,16 @@ class LogRule:
             if step is None:
                 raise UndecodableLog(f"argument {self.by} of {self.decoder.name} is {key}: no step for it")
         values: dict[str, Any] = dict(STEPS[step].constants)
-        for target, source in self.fields[step]:
+        for target, source in self.fields[step].items():
+            values[target] = arguments[source]
+        for path, place in self.parts[step]:
             value: Any = arguments
-            for name in source:
+            for name in place:
                 value = value[name]
-            place = values
-            for name in target[:-1]:
-                place = place.setdefault(name, {})
-            place[target[-1]] = value
+            inside = values
+            for name in path[:-1]:
+                inside = inside.setdefault(name, {})
+            inside[path[-1]] = value
         return DecodedLog(step, arguments[self.transfer], values)
 
 
@@ -128,7 +131,7 @@ class ContractSpec:
         Raises UndecodableLog for a topic that the ABI does not have, and for malformed data.
         """
         topics = log.get("topics")
-        if not isinstance(topics, list) or not topics or not all(isinstance(t, str) for t in topics):
+        if not isinstance(topics, list) or not topics or not isinstance(topics[0], str):
             raise UndecodableLog(f"log field topics is not a list of hex strings: {topics!r}")
         topic = topics[0].lower()
         rule = self.rules.get(topic)

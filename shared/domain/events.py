@@ -7,11 +7,12 @@ path, the back-fill and the reconciler write one and the same event, whoever com
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.domain.hashing import digest
+from shared.domain.hashing import digest, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.lifecycle import STEPS
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
@@ -27,9 +28,8 @@ Event = dict[str, Any]
 """An event as stored in ``events/{eventId}`` (field names of the product, see docs/data-model.md)."""
 
 EVENTS: Final = "events"
+_HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 VERSION: Final = "1"
-LOG_INDEX_LIMIT: Final = 2**31
-"""Log indexes are bounded by a block's gas (375 gas a log); beyond this the node counts wrongly."""
 SAFE_INTEGER: Final = 2**53
 """Integers below it are the same in every JSON reader, and fit a document of either store."""
 TIME_LIMIT: Final = 253_402_300_800
@@ -61,6 +61,8 @@ EVENT_TYPES: Final = frozenset(
     ]
 )  # fmt: skip
 
+_ADDRESS_DIGITS: Final = 42
+_HASH_DIGITS: Final = 66
 _UNHASHED: Final = frozenset(
     ("rolloverId", "sourceCustodianId", "destinationCustodianId", "participants", "audit", "reason")
 )
@@ -104,13 +106,14 @@ def correction_id(original: str, rollover_id: str) -> str:
 
 def hex_number(value: object, field: str) -> int:
     """Read a JSON-RPC quantity; raises UndecodableLog naming the field."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str):
+        if value[:2] == "0x":
+            try:
+                return int(value, 16)
+            except ValueError:
+                pass
+    elif isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.startswith("0x"):
-        try:
-            return int(value, 16)
-        except ValueError:
-            pass
     raise UndecodableLog(f"log field {field} is not a quantity: {value!r}")
 
 
@@ -122,22 +125,22 @@ def number_below(limit: int, value: object, field: str) -> int:
     return number
 
 
-def _hex_string(log: Mapping[str, Any], field: str, size: int) -> str:
-    value = log.get(field)
-    if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
+def _hex_string(value: object, field: str, digits: int) -> str:
+    if isinstance(value, str) and len(value) == digits and _HEX.fullmatch(value):
         return value.lower()
-    raise UndecodableLog(f"log field {field} is not {size} bytes of hex: {value!r}")
+    raise UndecodableLog(f"log field {field} is not {digits // 2 - 1} bytes of hex: {value!r}")
 
 
 def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
     """Return where a raw log stands, as fields of an event's ``data``; UndecodableLog names what is off."""
     return {
         "chainId": chain_id,
-        "contract": _hex_string(log, "address", 20),
+        "contract": _hex_string(log.get("address"), "address", _ADDRESS_DIGITS),
         "blockNumber": number_below(SAFE_INTEGER, log.get("blockNumber"), "blockNumber"),
-        "blockHash": _hex_string(log, "blockHash", 32),
-        "transactionHash": _hex_string(log, "transactionHash", 32),
-        "logIndex": number_below(LOG_INDEX_LIMIT, log.get("logIndex"), "logIndex"),
+        "blockHash": _hex_string(log.get("blockHash"), "blockHash", _HASH_DIGITS),
+        "transactionHash": _hex_string(log.get("transactionHash"), "transactionHash", _HASH_DIGITS),
+        # Chains number the logs of their own doing from the top of 32 bits down (0xffffffe2 on Gnosis).
+        "logIndex": number_below(SAFE_INTEGER, log.get("logIndex"), "logIndex"),
     }
 
 
@@ -160,7 +163,7 @@ def chain_event(
             "eventType": STEPS[decoded.step].event_type,
             "timestamp": iso(timestamp),
             "data": data,
-            **_system_fields(decoded.transfer_hash),
+            **system_fields(decoded.transfer_hash),
         }
     )
 
@@ -182,7 +185,7 @@ def evidence_event(spec: ContractSpec, step: str, transfer_hash: str, party: str
             "step": step,
             "evidence": "contract_state",
         },
-        **_system_fields(transfer_hash),
+        **system_fields(transfer_hash),
         "timestamp": iso(pinned.timestamp),
         "seenAt": {"blockNumber": pinned.number, "blockHash": pinned.hash},
     }
@@ -209,7 +212,7 @@ def external_event(action: Event, sender: str) -> Event:
             "eventType": EXTERNAL,
             "timestamp": action["timestamp"],
             "data": data,
-            **_system_fields(at["transferHash"]),
+            **system_fields(at["transferHash"]),
         }
     )
 
@@ -237,82 +240,8 @@ def is_external(event: Mapping[str, Any]) -> bool:
     return is_ours(event) and EXTERNAL in (event["eventType"], event["data"].get("correctedEventType"))
 
 
-def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) -> Event:
-    """Return the event that supersedes or reinstates ``target`` at a value of the chain's reorg counter.
-
-    Its time is the target's, so it is the same whoever writes it; the reason is the writer's and stays
-    outside the hash.
-    """
-    data = target["data"]
-    return {
-        **seal(
-            {
-                "eventId": verdict_id(target["eventId"], verdict_seq, verdict),
-                "eventType": verdict,
-                "timestamp": target["timestamp"],
-                "data": {
-                    "targetEventId": target["eventId"],
-                    "verdictSeq": verdict_seq,
-                    **{k: data[k] for k in ("chainId", "contract", "transferHash") if k in data},
-                },
-                **_system_fields(str(data.get("transferHash", target["rolloverId"]))),
-                "metadata": {
-                    "source": "blockchain",
-                    "version": VERSION,
-                    "originalEventId": target["eventId"],
-                },
-            }
-        ),
-        "reason": reason,
-    }
-
-
-def joined_event(transfer_hash: str, rollover_id: str, timestamp: str) -> Event:
-    """Return the event that closes the stand-in state of a bare hash: it now belongs to ``rollover_id``."""
-    return seal(
-        {
-            "eventId": correction_id(transfer_hash, rollover_id),
-            "eventType": CORRECTION,
-            "rolloverId": transfer_hash,
-            "timestamp": timestamp,
-            "data": {"transferHash": transfer_hash, "joinedTo": rollover_id},
-            **_system_fields(transfer_hash),
-        }
-    )
-
-
-def correction_event(original: Event, rollover_id: str) -> Event:
-    """Return the event that joins ``original``, kept under its bare hash, to the transfer it belongs to."""
-    return seal(
-        {
-            "eventId": correction_id(original["eventId"], rollover_id),
-            "eventType": CORRECTION,
-            "timestamp": original["timestamp"],
-            "data": {**original["data"], "correctedEventType": original["eventType"], "joins": rollover_id},
-            **_system_fields(str(original["data"].get("transferHash", rollover_id))),
-            "metadata": {"source": "blockchain", "version": VERSION, "originalEventId": original["eventId"]},
-        }
-    )
-
-
-def original_event(correction: Event) -> Event:
-    """Return the event that a correction has joined to a transfer, as it was, its routing still open."""
-    data = dict(correction["data"])
-    kind = data.pop("correctedEventType")
-    del data["joins"]
-    names = ("timestamp", "userId", "ipAddress", "sessionId", "correlationId")
-    return seal(
-        {
-            "eventId": correction["metadata"]["originalEventId"],
-            "eventType": kind,
-            "data": data,
-            **{name: correction[name] for name in names},
-            "metadata": {"source": "blockchain", "version": VERSION},
-        }
-    )
-
-
-def _system_fields(correlation: str) -> Event:
+def system_fields(correlation: str) -> Event:
+    """Return the fields of an event that no person and no session has written."""
     return {
         "userId": "system",
         "ipAddress": None,
@@ -329,6 +258,8 @@ def content_hash(event: Mapping[str, Any]) -> str:
         hashed = {key: value for key, value in event.items() if key not in _UNHASHED_EXTERNAL}
         return digest({**hashed, "data": {key: data[key] for key in data if key not in _ACTION}})
     left_out = _UNHASHED_EVIDENCE if data.get("evidence") else _UNHASHED
+    if left_out.isdisjoint(event):  # as everything that is sealed before it has a routing
+        return digest(event)
     return digest({key: value for key, value in event.items() if key not in left_out})
 
 
@@ -356,8 +287,34 @@ def check_event(event: Mapping[str, Any]) -> None:
     stated = (event.get("audit") or {}).get("eventHash")
     if stated is not None and stated != content_hash(event):
         raise CorruptEvent(f"event {event['eventId']} does not match its eventHash")
+    if stated is not None and _is_misplaced(event):
+        raise CorruptEvent(
+            f"event {event['eventId']} is not of the transfer where it lies: {event['rolloverId'][:80]!r}"
+        )
+
+
+def _is_misplaced(event: Mapping[str, Any]) -> bool:
+    """Say whether an event of ours lies with a transfer whose hash is not its own.
+
+    Routing is outside the eventHash, but there is one transfer of each hash. A verdict lies where what it
+    judges does, whatever that says of itself.
+    """
+    rollover_id, told = event["rolloverId"], event.get("data", {}).get("transferHash")
+    if event["eventType"] in (SUPERSEDED, REINSTATED) or told in (None, rollover_id):
+        return False
+    return bool(transfer_hash(rollover_id) != told)
 
 
 def is_ours(event: Mapping[str, Any]) -> bool:
     """Say whether Plumbline wrote the event (it carries an eventHash)."""
-    return (event.get("audit") or {}).get("eventHash") is not None
+    audit = event.get("audit")
+    return isinstance(audit, dict) and audit.get("eventHash") is not None
+
+
+def as_stored(key: str, event: Event) -> Event:
+    """Return a stored event under its document's key, which alone identifies it.
+
+    What it calls itself may be another's name, such as the copy's that somebody made by hand.
+    """
+    called = event.get("eventId")
+    return event if called == key or not isinstance(called, str) else {**event, "eventId": key}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from shared.domain.congestion import CongestionRules
 from shared.domain.fees import FeeRules, GrowthRules
@@ -35,8 +35,7 @@ UNKNOWN_RULE: Final = GrowthRules()
 """Of a chain that is not in the table: neither its next base fee nor its worst one is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainFees:
+class ChainFees(NamedTuple):
     """How fees work on a chain: its rule, whether a tip buys anything there, and how its blocks come.
 
     ``header_says``: its headers carry their own numbers, and the rule here is only what it once began with.
@@ -72,8 +71,8 @@ CHAINS: Final = {
     8453: _OP,
     137: ChainFees(POLYGON_LISOVO, block_s=2, look_s=0.5, stale_s=60),
     42161: _ARBITRUM,
-    42170: replace(_ARBITRUM, stale_s=300),
-    421614: replace(_ARBITRUM, stale_s=300),
+    42170: _ARBITRUM._replace(stale_s=300),
+    421614: _ARBITRUM._replace(stale_s=300),
     31337: ChainFees(LOCAL, node_says=True, block_s=0, look_s=0.1, stale_s=None),
 }
 """Rules by chain id. A chain that is not here is unknown: its settings must say."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.domain.fee_chains import UNKNOWN_RULE, rules_of_header
 from shared.domain.fee_window import most_growth
@@ -24,8 +23,7 @@ _MEDIUM_FROM: Final = 60
 _MOST: Final = 1 << 256
 
 
-@dataclass(frozen=True, slots=True)
-class NextFee:
+class NextFee(NamedTuple):
     """The next block's base fee in wei, None where nobody knows; its source and confidence.
 
     ``reckoned_wei``: what a worst case starts from: the same, or where the node contradicts the rule the
@@ -40,8 +38,7 @@ class NextFee:
     gas_limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorstFee:
+class WorstFee(NamedTuple):
     """The highest base fee up to the deadline; ``chance`` that no block goes higher (None: a promise)."""
 
     wei: int

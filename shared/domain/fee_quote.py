@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.domain.fee_outlook import NextFee, WorstFee, worst_fee
 from shared.domain.tip_quote import LEAST_TO_LEARN, tip_for
@@ -23,8 +22,7 @@ _PATIENT: Final = 20
 LEARNED, SEEN, NODE, SETTING = "receipts", "blocks", "node", "setting"
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(NamedTuple):
     """The tip; ``reached``: it surely gives the wanted chance, as far as that is known at all (else None)."""
 
     wei: int
@@ -35,8 +33,7 @@ class Tip:
     observations: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FeeQuote:
+class FeeQuote(NamedTuple):
     """Caps and chances for one deadline; None for what nobody knows.
 
     ``chances``: of being in within so many blocks, which beyond the deadline is at least that of the

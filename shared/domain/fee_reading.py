@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from shared.domain.blocks import Header
 
 
-@dataclass(frozen=True, slots=True)
-class FeeHead:
+class FeeHead(NamedTuple):
     """The latest header with its fee fields, in wei and gas; ``base_fee_wei`` None: a legacy chain."""
 
     header: Header
@@ -23,8 +21,7 @@ class FeeHead:
     blob_gas_used: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FeeHistory:
+class FeeHistory(NamedTuple):
     """An answer of `eth_feeHistory`: one entry in each field for each block from ``oldest`` on.
 
     ``base_fees_wei`` holds one more: that of the next block, as the node reckons it. ``uses``: gas used as a
@@ -48,8 +45,7 @@ class FeeHistory:
         return self.oldest + len(self.uses) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class GasQuestion:
+class GasQuestion(NamedTuple):
     """A call whose gas is asked for; ``sender`` None: the node's choice. ``l1``: ask for its L1 part, too."""
 
     to: str
@@ -58,8 +54,7 @@ class GasQuestion:
     l1: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GasAnswer:
+class GasAnswer(NamedTuple):
     """What the node says to it: the ``gas``, or the ``revert`` data, or in ``refused`` why it does not tell.
 
     ``l1_gas``: the part of ``gas`` that pays for data on L1 (Arbitrum), None where it is not known.
@@ -71,8 +66,7 @@ class GasAnswer:
     l1_gas: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FeeReading:
+class FeeReading(NamedTuple):
     """Everything that was asked at one head; None for what the node does not tell.
 
     ``node_tip_wei``: `eth_maxPriorityFeePerGas`; ``gas_price_wei``: `eth_gasPrice`; ``pending``: transactions
@@ -84,4 +78,4 @@ class FeeReading:
     node_tip_wei: int | None
     gas_price_wei: int | None
     pending: int | None
-    gas: Mapping[GasQuestion, GasAnswer] = field(default_factory=dict)
+    gas: Mapping[GasQuestion, GasAnswer]

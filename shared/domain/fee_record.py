@@ -28,6 +28,7 @@ TIP_PERCENTILES: Final = (10, 20, 30, 50, 90)
 """Percentiles of a block's gas at which tips are asked for and kept: those that the tip rules look at."""
 GAS_SAMPLES_KEPT: Final = 50
 TIP_SAMPLES_KEPT: Final = 500
+_MOST_GAS: Final = 1 << 63
 _LEARNED_SHARE: Final = 95
 
 
@@ -109,7 +110,10 @@ def gas_document(samples: Iterable[GasSample]) -> dict[str, Any]:
 def gas_samples(document: Mapping[str, Any]) -> list[GasSample]:
     """Return the samples of such a document, oldest first; CorruptEvent for what is none."""
     found = _lines(document, "samples", 3)
-    return [GasSample(fields[1], _whole(fields[0]), _whole(fields[2])) for fields in found]
+    samples = [GasSample(fields[1], _whole(fields[0]), _whole(fields[2])) for fields in found]
+    if wrong := [sample for sample in samples if sample.gas_used >= _MOST_GAS]:
+        raise CorruptEvent(f"gas sample of {wrong[0].transaction_hash} is more than any block holds")
+    return samples
 
 
 def gas_use(samples: Sequence[GasSample]) -> GasUse | None:

@@ -102,7 +102,7 @@ def chain_fees(chain_id: int, settings: str = "") -> ChainFees:
         wrong = next(iter(given))
         why = f"is not of the rule {kind}" if wrong in KEYS else f"is not known; known are {', '.join(KEYS)}"
         raise InvalidInput(f"{wrong} {why}")
-    return replace(chain, rules=rules, congestion=replace(chain.congestion, **crowded), **changes)
+    return chain._replace(rules=rules, congestion=chain.congestion._replace(**crowded), **changes)
 
 
 def _pairs(settings: str) -> dict[str, str]:

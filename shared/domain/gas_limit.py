@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from shared.domain.fee_reading import GasAnswer
@@ -17,8 +16,7 @@ _MANY, _SOME = 30, 10
 """Receipts from which confidence is high, and medium."""
 
 
-@dataclass(frozen=True, slots=True)
-class GasLimit:
+class GasLimit(NamedTuple):
     """The limit, and the gas expected to be used; both None where the call reverts, or nothing is known.
 
     ``l1_gas``: the part of the expected gas that pays for L1 data, where that is so and known. ``use``: what

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shared.domain.abi import compile_function
 from shared.errors import InvalidInput
@@ -20,8 +19,7 @@ _BUILT_IN: Final = (
 """Solidity, "Error handling": what `require` and `assert` revert with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revert:
+class Revert(NamedTuple):
     """A revert: the ``error`` by name, with its ``arguments``; None where its data is of no known one."""
 
     error: str | None

@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from shared.config_operators import PROMETHEUS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
+from shared.domain.schedules import SCHEDULES
 from shared.errors import ChainUnavailable, ConfigError
 from shared.local.children import Children
 from shared.logging import redact
@@ -48,7 +50,7 @@ class LocalOptions:
     start_block: int | None = None
     store: str | None = None
     port: int = 0
-    reconcile_every_s: float = 300.0
+    reconcile_every_s: float = SCHEDULES["reconcile"].every_s
     block_time_s: float | None = None
 
 
@@ -132,6 +134,7 @@ def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, 
         "PLUMBLINE_CONTRACTS": str(contracts),
         f"PLUMBLINE_RPC_{chains[0]}": rpc_url,
         "PLUMBLINE_HEALTH_PORT": str(_free_port(0)),
+        "PLUMBLINE_METRICS": os.environ.get("PLUMBLINE_METRICS", PROMETHEUS),
     }
     if ws_url:
         environ[f"PLUMBLINE_WS_{chains[0]}"] = ws_url

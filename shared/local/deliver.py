@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.ports import Bus, Delivery
 
 _LOG: Final = logging.getLogger("plumbline.deliver")
+_FIRST_RUN_S: Final = 3.0
 _IDLE_S: Final = 0.05
 _QUIET_S: Final = 0.5
 """Without a message for so long, there is no backlog of them."""
@@ -56,7 +57,7 @@ class BusPush:
 
 
 class Schedule:
-    """Calls ``reconcile`` every so many seconds."""
+    """Calls ``reconcile`` every so many seconds; first soon after the start, for until then nobody knows."""
 
     def __init__(self, pusher: Pusher, every_s: float, stop: threading.Event) -> None:
         self._pusher = pusher
@@ -65,8 +66,10 @@ class Schedule:
 
     def run(self) -> None:
         """Call until told to stop; a run that fails is tried again at the next time."""
-        while not self._stop.wait(self._every_s):
+        wait_s = min(self._every_s, _FIRST_RUN_S)
+        while not self._stop.wait(wait_s):
             posted(self._pusher, "/reconcile", b"", {})
+            wait_s = self._every_s
 
 
 def main() -> int:

@@ -23,14 +23,16 @@ _PLACE: Final = frozenset(
         "step", "joins", "correctedEventType",
     )
 )  # fmt: skip
-_CONSOLE: Final = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+CONSOLE: Final = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-def _json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print one line of JSON."""
     print(orjson.dumps(value, default=str).decode())  # noqa: T201 - the command's answer
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """Return an empty table with these headings."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -47,11 +49,11 @@ def events(found: Iterable[Document], *, as_json: bool) -> None:
     """Print events; as JSON one a line."""
     if as_json:
         for event in found:
-            _json(event)
+            print_json(event)
         return
     for event in found:
         if "unreadable" in event:
-            _CONSOLE.print(f"{event['eventId']}  DOES NOT COUNT: {event['unreadable']}")
+            CONSOLE.print(f"{event['eventId']}  DOES NOT COUNT: {event['unreadable']}")
             continue
         data = event.get("data", {})
         kind = str(data.get("correctedEventType", event["eventType"]))
@@ -60,10 +62,10 @@ def events(found: Iterable[Document], *, as_json: bool) -> None:
             place = f"block {data.get('blockNumber')} {short(data.get('blockHash'))} log {data['logIndex']}"
         notes = ["joined" if kind != event["eventType"] else "", "SUPERSEDED" if event["superseded"] else ""]
         line = [event["timestamp"], kind, short(event["rolloverId"]), place, event["finality"] or "", *notes]
-        _CONSOLE.print("  ".join(part for part in line if part))
+        CONSOLE.print("  ".join(part for part in line if part))
         arguments = [f"{name}={value}" for name, value in _flat(data) if name.split(".")[0] not in _PLACE]
         if arguments:
-            _CONSOLE.print(f"    {' '.join(arguments)}", style="dim")
+            CONSOLE.print(f"    {' '.join(arguments)}", style="dim")
 
 
 def _flat(data: Document, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -78,57 +80,57 @@ def _flat(data: Document, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def state(found: Document, *, as_json: bool) -> None:
     """Print a state."""
     if as_json:
-        _json(found)
+        print_json(found)
         return
     for name in ("rolloverId", "status", "contractState", "contractKey", "transferHash", "lastEventAt"):
-        _CONSOLE.print(f"{name:<14} {found[name]}")
-    table = _table("milestone", "proved by", "at", "block", "finality", "transaction")
+        CONSOLE.print(f"{name:<14} {found[name]}")
+    table = new_table("milestone", "proved by", "at", "block", "finality", "transaction")
     for name, milestone in found["milestones"].items():
         table.add_row(
             name, milestone["proof"], milestone["at"], short(milestone["blockNumber"]),
             short(milestone["finality"]), short(milestone["transactionHash"]),
         )  # fmt: skip
-    _CONSOLE.print(table)
+    CONSOLE.print(table)
 
 
 def timeline(found: Sequence[Document], *, as_json: bool) -> None:
     """Print a timeline."""
     if as_json:
-        _json(found)
+        print_json(found)
         return
-    table = _table("when", "what", "finality", "", "transaction")
+    table = new_table("when", "what", "finality", "", "transaction")
     for entry in found:
         table.add_row(
             entry["timestamp"], str(entry["correctedEventType"] or entry["eventType"]),
             short(entry["finality"]), "superseded" if entry["superseded"] else "",
             short(entry["transactionHash"]),
         )  # fmt: skip
-    _CONSOLE.print(table)
+    CONSOLE.print(table)
 
 
 def report(found: Document, *, as_json: bool) -> None:
     """Print the report of a reconciliation."""
     if as_json:
-        _json(found)
+        print_json(found)
         return
     for key, pin in found["pins"].items():
-        _CONSOLE.print(f"contract {key} at block {pin['number']} ({short(pin['hash'])})")
+        CONSOLE.print(f"contract {key} at block {pin['number']} ({short(pin['hash'])})")
     for key, coverage in found["coverage"].items():
         shown = ", ".join(f"{name} {value}" for name, value in coverage.items())
-        _CONSOLE.print(f"coverage {key}: {shown}")
+        CONSOLE.print(f"coverage {key}: {shown}")
     dry = ", dry run: nothing was written" if found["dryRun"] else ""
-    _CONSOLE.print(
+    CONSOLE.print(
         f"checked {found['checked']}, mismatches {found['mismatchCount']}, events created "
         f"{found['createdCount']} ({found['createdByContractState']} by contract state alone), superseded "
         f"{found['supersededCount']}, projected again {found['projectedAgain']}, "
         f"errors {found['errorCount']}, {found['durationS']:.2f} s{dry}"
     )
     if found["mismatches"]:
-        table = _table("transfer", "cause", "explanation", "repaired")
+        table = new_table("transfer", "cause", "explanation", "repaired")
         for entry in found["mismatches"]:
             repaired = "yes" if entry["repaired"] else "no"
             table.add_row(short(entry["rolloverId"]), entry["cause"], entry["explanation"], repaired)
-        _CONSOLE.print(table)
+        CONSOLE.print(table)
     for name in (
         "late",
         "joined",
@@ -137,55 +139,58 @@ def report(found: Document, *, as_json: bool) -> None:
         "conflicts",
         "levels",
         "misfits",
+        "unminted",
         "errors",
         "notDeployed",
     ):
         for entry in found[name]:
-            _CONSOLE.print(f"{name}: {entry if isinstance(entry, str) else orjson.dumps(entry).decode()}")
+            CONSOLE.print(f"{name}: {entry if isinstance(entry, str) else orjson.dumps(entry).decode()}")
 
 
 def rebuilt(checked: int, different: Sequence[str], *, check: bool, as_json: bool) -> None:
     """Print the outcome of a rebuild."""
     if as_json:
-        _json({"checked": checked, "different": different, "checkOnly": check})
+        print_json({"checked": checked, "different": different, "checkOnly": check})
         return
-    _CONSOLE.print(f"{checked} transfers, {len(different)} {'differ' if check else 'written anew'}")
+    CONSOLE.print(f"{checked} transfers, {len(different)} {'differ' if check else 'written anew'}")
     for rollover_id in different:
-        _CONSOLE.print(f"  {rollover_id}")
+        CONSOLE.print(f"  {rollover_id}")
 
 
 def status(found: Document, *, as_json: bool) -> None:
     """Print how all stands."""
     if as_json:
-        _json(found)
+        print_json(found)
         return
-    _CONSOLE.print("healthy" if found["healthy"] else "NOT healthy: " + "; ".join(found["problems"]))
+    CONSOLE.print("healthy" if found["healthy"] else "NOT healthy: " + "; ".join(found["problems"]))
     for chain_id, chain in found["chains"].items():
         _chain(chain_id, chain)
     last = found["reconciliation"]
     if last:
-        _CONSOLE.print(
+        CONSOLE.print(
             f"reconciled {last['finishedAt']}: {last['checked']} checked, {last['mismatchCount']} mismatches"
         )
-    _CONSOLE.print(f"dead letters: {found['deadLetters']}")
+    CONSOLE.print(f"dead letters: {found['deadLetters']}")
 
 
 def _chain(chain_id: str, chain: Document) -> None:
     if not chain:
-        _CONSOLE.print(f"chain {chain_id}: unknown, no listener ever ran")
+        CONSOLE.print(f"chain {chain_id}: unknown, no listener ever ran")
         return
     head = (chain["head"] or {}).get("number")
-    _CONSOLE.print(
+    CONSOLE.print(
         f"chain {chain_id}: read through {chain['readThrough']} of {head}, {chain['behind']} blocks and "
         f"{chain['lagS'] or 0:.0f} s behind, as of {chain['at']}"
     )
-    _CONSOLE.print(
+    CONSOLE.print(
         f"  proved through {chain.get('provedThrough')}, witnessed through {chain.get('witnessedThrough')},"
         f" last certificate {chain['certifiedAt']}, {chain['reorgs']} reorgs since {chain['startedAt']}"
     )
     if chain["trouble"]:
-        _CONSOLE.print(f"  trouble: {chain['trouble']}")
-    table = _table("endpoint", "score", "latency", "errors", "head", "lag", "range", "requests/s", "trouble")
+        CONSOLE.print(f"  trouble: {chain['trouble']}")
+    table = new_table(
+        "endpoint", "score", "latency", "errors", "head", "lag", "range", "requests/s", "trouble"
+    )
     for each in chain["endpoints"]:
         latency = "" if each["latencyMs"] is None else f"{each['latencyMs']:.0f} ms"
         table.add_row(
@@ -195,36 +200,36 @@ def _chain(chain_id: str, chain: Document) -> None:
                 for name in ("errors", "head", "lag", "rangeBlocks", "requestsPerS", "trouble")
             ),
         )  # fmt: skip
-    _CONSOLE.print(table)
+    CONSOLE.print(table)
 
 
 def letters(found: Sequence[DeadLetter], *, as_json: bool) -> None:
     """Print dead letters."""
     if as_json:
-        _json([asdict(letter) for letter in found])
+        print_json([asdict(letter) for letter in found])
         return
-    table = _table("id", "cause", "detail", "since")
+    table = new_table("id", "cause", "detail", "since")
     for letter in found:
         table.add_row(letter.message_id, letter.cause, letter.detail, letter.published_at.isoformat())
-    _CONSOLE.print(table if found else "no dead letters")
+    CONSOLE.print(table if found else "no dead letters")
 
 
 def replayed(done: Replayed, *, as_json: bool) -> None:
     """Print what was replayed."""
     if as_json:
-        _json(asdict(done))
+        print_json(asdict(done))
         return
-    _CONSOLE.print(f"{len(done.replayed)} replayed")
+    CONSOLE.print(f"{len(done.replayed)} replayed")
     for identity in done.missing:
-        _CONSOLE.print(f"not found: {identity}")
+        CONSOLE.print(f"not found: {identity}")
 
 
 def findings(registry: Registry, found: Sequence[Finding], *, as_json: bool) -> None:
     """Print what is wrong with the registry."""
     if as_json:
-        _json([asdict(finding) for finding in found])
+        print_json([asdict(finding) for finding in found])
         return
-    table = _table("contract", "severity", "problem", "detail", "what to do")
+    table = new_table("contract", "severity", "problem", "detail", "what to do")
     for finding in found:
         table.add_row(finding.contract, finding.severity, finding.problem, finding.detail, finding.fix)
-    _CONSOLE.print(table if found else f"{len(registry.contracts)} contracts agree with their nodes")
+    CONSOLE.print(table if found else f"{len(registry.contracts)} contracts agree with their nodes")

@@ -91,7 +91,7 @@ class Trigger:
         """Tell of what the application wrote; it is told of again when its turn comes."""
         changes = self._documents.watch(EVENTS, self._ahead, _PAGE)
         while changes and not self._stop.is_set():
-            self._refused(pool, [change for change in changes if not _is_ours(change)])
+            self._refused(pool, [change for change in changes if not is_ours(change.document)])
             self._ahead = changes[-1].position
             self._between += len(changes)
             changes = self._documents.watch(EVENTS, self._ahead, _PAGE) if len(changes) == _PAGE else []
@@ -108,8 +108,3 @@ class Trigger:
     def _accepted(self, change: Change) -> bool:
         body, headers = document_event(EVENTS, change)
         return not self._stop.is_set() and posted(self._pusher, "/project_events", body, headers)
-
-
-def _is_ours(change: Change) -> bool:
-    """Say whether Plumbline wrote it, whatever a stranger may have put there."""
-    return isinstance(change.document.get("audit"), dict) and is_ours(change.document)

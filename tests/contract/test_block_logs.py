@@ -263,6 +263,19 @@ def test_an_endpoint_without_receipts(blocks: BlockLogs, clock: FakeClock, numbe
     assert blocks.read(lame, header_of(TYPES), [OURS]).proved
 
 
+def test_an_endpoint_that_has_served_receipts(blocks: BlockLogs, clock: FakeClock) -> None:
+    """Where they were served before, the method is asked for again within seconds, not minutes."""
+    endpoint = Endpoint(TYPES)
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    endpoint.answers[RECEIPTS] = refused(-32601, "Method not found")
+    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    endpoint.answers[RECEIPTS] = TYPES["receipts"]
+    clock.advance(14)
+    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    clock.advance(2)
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+
+
 @pytest.mark.parametrize(
     ("number", "message"),
     [(-32000, "header not found"), (-32000, "unknown block"), (-32603, "internal error"), (0, "timeout")],
@@ -277,11 +290,12 @@ def test_other_refusals_are_failures(blocks: BlockLogs, number: int, message: st
 
 
 def test_an_endpoint_that_never_says_why(blocks: BlockLogs, clock: FakeClock) -> None:
-    """Where receipts fail three times in a row and logs do not, it does without receipts for a minute."""
+    """Where receipts fail for a while and logs do not, it does without receipts for a minute."""
     endpoint = Endpoint(TYPES, **{RECEIPTS: ChainUnavailable("endpoint 1: HTTP 403")})
-    for _ in range(2):
+    for _ in range(5):
         with pytest.raises(ChainUnavailable):
             blocks.read(endpoint, header_of(TYPES), [OURS])
+        clock.advance(0.3)
     for asked in ([RECEIPTS, LOGS], [LOGS]):
         endpoint.asked.clear()
         assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
@@ -291,13 +305,14 @@ def test_an_endpoint_that_never_says_why(blocks: BlockLogs, clock: FakeClock) ->
     assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
 
 
-def test_an_endpoint_that_is_down(blocks: BlockLogs) -> None:
+def test_an_endpoint_that_is_down(blocks: BlockLogs, clock: FakeClock) -> None:
     """Where everything fails nothing is learned of receipts: the first answer is proved again."""
     gone = ChainUnavailable("endpoint 1 cannot be reached")
     endpoint = Endpoint(TYPES, **{RECEIPTS: gone, LOGS: gone})
     for _ in range(5):
         with pytest.raises(ChainUnavailable):
             blocks.read(endpoint, header_of(TYPES), [OURS])
+        clock.advance(1)
     assert blocks.read(Endpoint(TYPES), header_of(TYPES), [OURS]).proved
 
 
@@ -328,6 +343,42 @@ def test_logs_numbered_in_each_transaction(blocks: BlockLogs) -> None:
     assert blocks.read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS]).proved
     with pytest.raises(DoubtfulAnswer, match="numbered"):
         having_proved().read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS])
+
+
+def oddly_numbered() -> tuple[list[Any], list[Any]]:
+    """Return receipts, and their logs, numbered as high as 32 bits go."""
+    receipts = deepcopy(TYPES["receipts"])
+    logs = [log for receipt in receipts for log in receipt["logs"]]
+    for at, log in enumerate(logs):
+        log["logIndex"] = hex(0xFFFFFFE2 + at)
+    return receipts, logs
+
+
+def test_numbers_that_a_chain_did_not_have_before(clock: FakeClock) -> None:
+    """What receipts and log index tell alike, and go on to tell, is the chain's own numbering."""
+    receipts, logs = oddly_numbered()
+    endpoint, blocks = Endpoint(TYPES, **{RECEIPTS: receipts, LOGS: logs}), having_proved(clock)
+    for _ in range(10):
+        with pytest.raises(DoubtfulAnswer, match="numbered"):
+            blocks.read(endpoint, header_of(TYPES), [OURS])
+        assert blocks.read(Endpoint(recorded("block_40")), header_of(recorded("block_40")), [OURS]).proved
+        clock.advance(0.5)
+    for _ in range(2):
+        reading = blocks.read(endpoint, header_of(TYPES), [OURS])
+        assert reading.logs == logs
+        assert not reading.proved
+    blocks.read(Endpoint(recorded("block_40")), header_of(recorded("block_40")), [OURS])
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).logs == logs
+
+
+def test_numbers_that_two_answers_tell_differently(clock: FakeClock) -> None:
+    """Numbers of receipts that are not those of the log index are a lie, however long it lasts."""
+    receipts, _ = oddly_numbered()
+    endpoint, blocks = Endpoint(TYPES, **{RECEIPTS: receipts}), having_proved(clock)
+    for _ in range(100):
+        with pytest.raises(DoubtfulAnswer):
+            blocks.read(endpoint, header_of(TYPES), [OURS])
+        clock.advance(1)
 
 
 def test_logs_of_another_block(blocks: BlockLogs) -> None:

@@ -94,6 +94,23 @@ def test_creating_what_exists_is_a_conflict(documents: Documents) -> None:
     assert documents.get_many("accounts", ["a", "b"]) == {"b": {"n": 1}}
 
 
+def test_what_a_collection_began_with_is_taken_back(documents: Documents) -> None:
+    """A collection whose first document is taken back has none, and takes documents afterwards."""
+    documents.put("accounts", "there", {"n": 1})
+
+    def work(transaction: Transaction) -> None:
+        transaction.put("Accounts", "first", {"n": 1})
+        transaction.create("accounts", "there", {"n": 2})
+
+    with pytest.raises(Conflict):
+        documents.transaction(work)
+    assert documents.get("Accounts", "first") is None
+    assert documents.count("Accounts") == 0
+    documents.put("Accounts", "second", {"n": 2})
+    assert documents.get_many("Accounts", ["first", "second"]) == {"second": {"n": 2}}
+    assert documents.get_many("accounts", ["there", "second"]) == {"there": {"n": 1}}
+
+
 def test_reads_come_before_writes(documents: Documents) -> None:
     """Reading after the first write is a mistake of the program and says so."""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.adapters.firestore import FirestoreDocuments
 from shared.errors import InvalidInput
 from shared.ports import Query
 
@@ -195,6 +196,24 @@ def test_pages_by_field_with_ties(documents: Documents, collection: str, descend
     assert found == (in_order[::-1] if descending else in_order)
 
 
+def test_reads_on_from_before_every_key(documents: Documents) -> None:
+    """The empty key stands before every other: what comes after it starts with the value itself."""
+    for place, value in enumerate(["", "", "a", "b"]):
+        documents.put("events", f"k{place}", {"rolloverId": value})
+        documents.put("rollover_states", f"k{place}", {"contractKey": "c", "open": True})
+    for after, up, down in (
+        (("", ""), ["k0", "k1", "k2", "k3"], []),
+        (("a", ""), ["k2", "k3"], ["k1", "k0"]),
+        (("z", ""), [], ["k3", "k2", "k1", "k0"]),
+    ):
+        for descending, expected in ((False, up), (True, down)):
+            query = Query(order_by="rolloverId", descending=descending, after=after)
+            assert [key for key, _ in documents.query("events", query)] == expected
+    for descending, expected in ((False, ["k0", "k1", "k2", "k3"]), (True, [])):
+        query = Query((("contractKey", "c"), ("open", True)), descending=descending, after=("",))
+        assert [key for key, _ in documents.query("rollover_states", query)] == expected
+
+
 @pytest.mark.parametrize("collection", ["events", "unindexed"])
 def test_orders_values_of_all_kinds(documents: Documents, collection: str) -> None:
     """Null comes first, then booleans, numbers by size, strings by their bytes."""
@@ -257,4 +276,31 @@ def test_refuses_what_is_not_json(documents: Documents, value: Any) -> None:
     """A value that JSON does not have is refused before anything is written."""
     with pytest.raises(InvalidInput):
         documents.put("things", "a", {"fine": 1, "deep": [{"x": value}]})
+    assert documents.count("things") == 0
+
+
+def test_a_time_to_live_comes_back_as_it_was_written(documents: Documents) -> None:
+    """``deleteAfter`` is a time for the store, which Firestore deletes by, and the same text for us."""
+    dying = {"deleteAfter": "2126-01-02T03:04:05.000006Z"}
+    documents.put("things", "put", dying)
+    documents.create("things", "created", dying)
+    documents.create_many("things", {"many": dying})
+    documents.transaction(lambda t: t.put("things", "in", dying))
+    assert documents.get_many("things", ["put", "created", "many", "in"]) == dict.fromkeys(
+        ("put", "created", "many", "in"), dying
+    )
+    if isinstance(documents, FirestoreDocuments):
+        [first, *_] = documents._client.collection("things").stream()
+        assert isinstance(first.to_dict()["deleteAfter"], datetime)
+
+
+@pytest.mark.parametrize(
+    "said", [None, 5, "", "tomorrow", "2126-01-02", "2126-01-02T03:04:05", "2126-13-02T03:04:05Z"]
+)
+def test_a_time_to_live_that_is_no_time_is_refused(documents: Documents, said: Any) -> None:
+    """It would never be deleted, and nobody would know."""
+    with pytest.raises(InvalidInput, match="deleteAfter"):
+        documents.put("things", "a", {"deleteAfter": said})
+    with pytest.raises(InvalidInput, match="deleteAfter"):
+        documents.create_many("things", {"a": {"deleteAfter": said}})
     assert documents.count("things") == 0

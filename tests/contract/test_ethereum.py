@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,52 @@ def test_nonsense_is_no_answer(read: Callable[[EthereumChain], object], answer: 
         with pytest.raises(ChainUnavailable):
             read(chain)
         chain.close()
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        lambda each: error(each, 429, "slow down"),
+        lambda each: error(each, -32603, "oops"),
+        lambda each: result(each, None),
+    ],
+    ids=["rate", "error", "null"],
+)
+def test_headers_come_in_the_end(otherwise: Callable[[Any], Any]) -> None:
+    """Of an endpoint that serves every other entry of a batch every header is had in the end."""
+    at = 0
+    given: list[int] = []
+
+    def every_other(each: Any) -> Any:
+        nonlocal at
+        at += 1
+        if each["method"] != "eth_getBlockByNumber":
+            return result(each, "0x1")
+        if at % 2:
+            return otherwise(each)
+        number = int(each["params"][0], 16)
+        given.append(number)
+        return result(each, {**HEADER, "number": hex(number)})
+
+    def answer(request: Any) -> Any:
+        return [every_other(each) for each in request] if isinstance(request, list) else every_other(request)
+
+    with RpcServer(answer) as server, closing(chain_at(server.url)) as chain:
+        headers = chain.headers(range(1, 6))
+    assert [header and header.number for header in headers] == list(range(1, 6))
+    assert sorted(given) == list(range(1, 6))
+
+
+def test_headers_that_are_not_there() -> None:
+    """Heights that an endpoint does not have, and goes on not to have, are None after another question."""
+
+    def answer(request: Any) -> Any:
+        if not isinstance(request, list):
+            return result(request, "0x1" if request["method"] == "eth_chainId" else None)
+        return [result(each, HEADER if each["params"][0] == "0x5" else None) for each in request]
+
+    with RpcServer(answer) as server, closing(chain_at(server.url)) as chain:
+        assert [header and header.number for header in chain.headers([5, 6])] == [5, None]
 
 
 def test_a_chain_id_that_is_none() -> None:

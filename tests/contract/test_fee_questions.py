@@ -151,7 +151,8 @@ def test_a_history_may_be_one_block_off(history: Any) -> None:
     "block",
     [
         None, BLOCK | {"gasUsed": None}, BLOCK | {"gasLimit": "0x0", "gasUsed": "0x0"},
-        BLOCK | {"gasUsed": "0x1c9c381"}, BLOCK | {"baseFeePerGas": 1}, BLOCK | {"extraData": "zz"},
+        BLOCK | {"gasUsed": "0x1c9c381"}, BLOCK | {"number": hex(2**60)}, BLOCK | {"timestamp": hex(2**40)},
+        BLOCK | {"gasLimit": hex(2**64)}, BLOCK | {"baseFeePerGas": 1}, BLOCK | {"extraData": "zz"},
         Refused(-32000, "no head"),
     ],
 )  # fmt: skip
@@ -180,7 +181,7 @@ def test_reverts_and_refusals_of_an_estimate_are_told_apart() -> None:
     assert "no estimates here" in (reading.gas[question].refused or "")
 
 
-@pytest.mark.parametrize("gas", [None, "0x0", "0x5207", 70_000, "70000"])
+@pytest.mark.parametrize("gas", [None, "0x0", "0x5207", 70_000, "70000", hex(2**63)])
 def test_an_estimate_that_cannot_be(gas: Any) -> None:
     """Less than any transaction pays, or no quantity, is no estimate."""
     with pytest.raises(ChainUnavailable):
@@ -202,6 +203,28 @@ def test_a_poor_sender_is_asked_for_again_as_if_rich() -> None:
     stubborn = Refused(-32000, "insufficient funds for transfer")
     reading, _ = ask(node(eth_estimateGas=stubborn), question)
     assert "insufficient funds" in (reading.gas[question].refused or "")
+
+
+@pytest.mark.parametrize(
+    ("refused", "revert"),
+    [
+        (Refused(-32003, "Out of gas: gas required exceeds allowance: 0"), None),
+        (Refused(3, "execution reverted: insufficient allowance", "0x08c379a0"), "08c379a0"),
+        (Refused(-32000, "execution reverted: insufficient allowance", "0x08c379a0"), "08c379a0"),
+        (Refused(3, "execution reverted: insufficient allowance", "0x"), ""),
+    ],
+)
+def test_means_are_no_revert_and_a_revert_is_no_lack_of_means(refused: Refused, revert: str | None) -> None:
+    """What a contract says of allowances is a revert, asked once; what a node says of balances is none."""
+    question = GasQuestion(TO, b"\x01\x02\x03\x04", WALLET)
+    reading, seen = ask(node(eth_estimateGas=refused), question)
+    told = reading.gas[question].revert
+    assert told == (None if revert is None else bytes.fromhex(revert))
+    asked = [entry for body in seen if isinstance(body, list) for entry in body] + [
+        body for body in seen if isinstance(body, dict)
+    ]
+    estimates = [entry for entry in asked if entry["method"] == "eth_estimateGas"]
+    assert len(estimates) == (2 if revert is None else 1)
 
 
 def test_the_l1_part_of_gas_is_asked_of_node_interface() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from shared.adapters.http_post import MOST_BYTES
 from shared.adapters.json_rpc import JsonRpcEndpoint
-from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, revert_data
+from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, PartlyLimited, revert_data
 from shared.errors import ChainUnavailable, ConfigError, RangeRefused, RateLimited
 from tests.support.rpc_server import Answer, RpcServer, chain_at, error, result, serving
 
@@ -247,21 +247,90 @@ def test_refused_batches_are_made_smaller(refused: Answer) -> None:
         assert [len(request) for request in server.seen] == [3, 3, 3, 3]
 
 
-def test_one_refused_entry_leaves_the_others() -> None:
-    """In a batch each entry has its own outcome; a rate limit stops the whole."""
+def second_of(otherwise: Callable[[Any], list[Any]]) -> Callable[[Any], Any]:
+    """Answer batches, their second entry otherwise."""
+    return lambda asked: [
+        reply
+        for at, each in enumerate(asked)
+        for reply in (otherwise(each) if at == 1 else [result(each, "0x1")])
+    ]
 
-    def one_bad(code: int) -> Callable[[Any], Any]:
-        return lambda request: [error(r, code, "no") if r["id"] == 1 else result(r, "0x1") for r in request]
 
-    with RpcServer(one_bad(-32601)) as server:
+@pytest.mark.parametrize("otherwise", [lambda each: [error(each, -32601, "no")], lambda _: []])
+def test_one_refused_entry_leaves_the_others(otherwise: Callable[[Any], list[Any]]) -> None:
+    """In a batch each entry has its own outcome; one left out of the answer counts as refused."""
+    with RpcServer(second_of(otherwise)) as server:
         endpoint = JsonRpcEndpoint(server.url)
         first, second, third = endpoint.batch([("eth_blockNumber", [])] * 3)
-        assert (first, third) == ("0x1", "0x1")
-        assert isinstance(second, CallRefused)
-        assert second.number == -32601
-        server.answer = one_bad(429)
-        with pytest.raises(RateLimited):
+    assert (first, third) == ("0x1", "0x1")
+    assert isinstance(second, CallRefused)
+
+
+def test_a_rate_limit_stops_a_batch() -> None:
+    """Where an entry met the rate limit the batch fails, and what the others gave comes with the failure."""
+    with RpcServer(second_of(lambda each: [error(each, 429, "slow down")])) as server:
+        endpoint = JsonRpcEndpoint(server.url, batch_size=3)
+        with pytest.raises(PartlyLimited) as caught:
+            endpoint.batch([("eth_blockNumber", [])] * 9)
+    first, second, third = caught.value.answers
+    assert (first, third) == ("0x1", "0x1")
+    assert isinstance(second, RateLimited)
+
+
+def test_a_server_that_fails_on_batches_is_asked_one_by_one() -> None:
+    """From the third batch in a row that fails on, entries go out alone, and in a batch again some day."""
+
+    def single_minded(request: Any) -> Any:
+        return Answer(b"oops", 500) if isinstance(request, list) else result(request, request["params"][0])
+
+    calls = [("echo", [i]) for i in range(5)]
+    with RpcServer(single_minded) as server:
+        endpoint = JsonRpcEndpoint(server.url)
+        for _ in range(2):
+            with pytest.raises(ChainUnavailable):
+                endpoint.batch(calls)
+        for _ in range(300):
+            assert endpoint.batch(calls) == list(range(5))
+        assert 2 <= sum(isinstance(request, list) for request in server.seen) <= 6
+
+
+def test_an_outage_is_not_held_against_batches() -> None:
+    """A server that fails on everything is asked for a batch again once it is back."""
+    down = True
+
+    def answer(request: Any) -> Any:
+        if down:
+            return Answer(b"oops", 502)
+        return (
+            [result(each, "0x1") for each in request] if isinstance(request, list) else result(request, "0x1")
+        )
+
+    with RpcServer(answer) as server:
+        endpoint = JsonRpcEndpoint(server.url)
+        for _ in range(10):
+            with pytest.raises(ChainUnavailable):
+                endpoint.batch([("eth_blockNumber", [])] * 5)
+        down = False
+        server.seen.clear()
+        endpoint.batch([("eth_blockNumber", [])] * 5)
+        assert [len(request) for request in server.seen] == [5]
+
+
+def test_an_answer_to_another_request_is_none() -> None:
+    """An answer whose id is another request's is not taken for this one's, a string for an id is."""
+    with RpcServer(lambda request: {**result(request, "0x1"), "id": str(request["id"])}) as server:
+        endpoint = JsonRpcEndpoint(server.url)
+        assert endpoint.call("eth_blockNumber") == "0x1"
+        for other in (None, 1, 10**6):
+            server.answer = lambda request, other=other: {**result(request, "0x2"), "id": other}
+            with pytest.raises(ChainUnavailable):
+                endpoint.call("eth_blockNumber")
+        server.answer = lambda request: [{**result(each, "0x2"), "id": -1} for each in request]
+        with pytest.raises(ChainUnavailable):
             endpoint.batch([("eth_blockNumber", [])] * 3)
+        server.answer = lambda request: {**error(request, -32700, "cannot be read"), "id": None}
+        with pytest.raises(CallRefused):
+            endpoint.call("eth_blockNumber")
 
 
 @pytest.mark.parametrize(

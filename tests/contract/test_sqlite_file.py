@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.adapters.sqlite import SqliteDocuments
-from shared.adapters.sqlite_indexes import INDEXES
-from shared.errors import Conflict, StoreUnavailable
+from shared.adapters.sqlite_collections import INDEXES
+from shared.errors import ConfigError, Conflict, StoreUnavailable
 from shared.ports import Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from shared.adapters.sqlite_indexes import Indexes
+    from shared.adapters.sqlite_collections import Indexes
     from shared.ports import Transaction
 
 _CONTENDER = """
@@ -218,9 +218,9 @@ def test_queries_in_use_read_an_index_in_order(tmp_path: Path, collection: str, 
             connection.set_trace_callback(None)
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
     assert len(plan) == 1
-    assert plan[0].startswith("SEARCH documents USING")
+    assert plan[0].startswith("SEARCH documents_")
     narrow = query.order_by or query.where
-    assert ("documents of" in plan[0]) == bool(narrow)
+    assert ("INDEX documents_" in plan[0]) == bool(narrow)
 
 
 def test_changed_indexes_are_rebuilt(tmp_path: Path) -> None:
@@ -237,3 +237,16 @@ def test_changed_indexes_are_rebuilt(tmp_path: Path) -> None:
             following = Query(order_by="audit.storedAt", limit=1, after=("0007", "z"), fields=())
             assert documents.query("events", following) == [("k0008", {})]
             assert documents.count("gone", (("x", 1),)) == 1
+
+
+def test_a_store_of_the_format_before_is_refused(tmp_path: Path) -> None:
+    """A file with one table for all collections is refused by its path, and stays as it was."""
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE documents (seq INTEGER PRIMARY KEY, collection TEXT, key TEXT)")
+    with closing(SqliteDocuments(path)) as documents:
+        for _ in range(2):
+            with pytest.raises(ConfigError, match=f"{path}.*move it away"):
+                documents.put("events", "a", {})
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM collections").fetchone() == (0,)

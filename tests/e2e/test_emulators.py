@@ -13,7 +13,6 @@ from shared.adapters.firestore import FirestoreDocuments
 from shared.adapters.pubsub import PubSubBus
 from shared.adapters.system_clock import SystemClock
 from shared.app.event_log import MAPPINGS, EventLog
-from shared.app.project_events import ProjectEvents
 from shared.app.reconcile_report import is_straight
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
@@ -28,6 +27,7 @@ from tests.support import parts
 from tests.support.chain import parties
 from tests.support.eventarc import Forwarder, register_trigger
 from tests.support.firestore_emulator import FirestoreEmulator
+from tests.support.projection import projection_on
 from tests.support.served import reconcile_over_http, wait_until, wait_until_served
 from tests.support.triggers import started_event
 
@@ -90,7 +90,7 @@ def test_the_whole_way_on_both_emulators(
             assert "blockchain.v5.minted" not in _kinds(documents, "level-2")
             assert _states(documents) == [8, 8]
             assert is_straight(reconcile_over_http(port, {"block": "latest"}))
-            assert not ProjectEvents(documents).rebuild_all(check_only=True).different
+            assert not projection_on(documents).rebuild_all(check_only=True).different
         finally:
             children.stop()
             documents.close()

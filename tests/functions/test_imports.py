@@ -67,3 +67,15 @@ def test_a_function_imports_only_what_it_uses(
     imported = set(ran.stdout.split())
     assert f"shared.adapters.{store}" in imported
     assert imported.isdisjoint([*absent, *WEB3, *LAPTOP])
+
+
+def test_cffi_is_hidden_for_a_moment_only() -> None:
+    """After the first keccak cffi can be imported, whether it was there before or not."""
+    hashed = "from shared.domain.hashing import keccak_256; keccak_256(b''); import sys;"
+    late = f"{hashed} print('cffi' in sys.modules); import cffi; print(cffi.FFI)"
+    early = f"import cffi as c; {hashed} print(sys.modules['cffi'] is c)"
+    for script, told in ((late, "False"), (early, "True")):
+        ran = subprocess.run(
+            [sys.executable, "-c", script], cwd=_ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (ran.returncode, ran.stdout.split()[0]) == (0, told), ran.stderr

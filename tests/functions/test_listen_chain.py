@@ -155,6 +155,7 @@ def test_health_and_metrics_of_a_listener_that_follows(tmp_path: Path, anvil: An
     port = _free_port()
     rpc = {"PLUMBLINE_RPC_31337": anvil.rpc_url, "PLUMBLINE_WS_31337": anvil.ws_url}
     settings = {**rpc, "PLUMBLINE_HEALTH_PORT": str(port), "PLUMBLINE_REPORT_S": "0.1"}
+    settings["PLUMBLINE_METRICS"] = "prometheus"
     with listening(tmp_path, PLUMBLINE_CONTRACTS=_contracts(tmp_path, 31337), **settings) as process:
         body = json.loads(_answers(port, "/readyz", 200, process))
         assert body["problems"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -138,3 +139,21 @@ def test_the_description_describes_what_is_served(quotes: FlaskClient, chain: Fa
     assert faults(problem, described["components"]["schemas"]["Problem"]) == []
     assert faults({**plain, "more": 1}, schema)
     assert faults({**plain, "type": "guess"}, schema)
+
+
+def test_a_cold_start_of_many_asks_once(quotes: FlaskClient, chain: FakeChain) -> None:
+    """Twenty threads that come before anything is made share one use case, and its one batch."""
+    barrier, statuses = Barrier(20), list[int]()
+
+    def ask() -> None:
+        caller = quotes.application.test_client()
+        barrier.wait(10)
+        statuses.append(caller.get(QUOTE).status_code)
+
+    threads = [Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert statuses == [200] * 20
+    assert (chain.fee_batches, chain.gas_batches) == (1, 0)

@@ -15,11 +15,11 @@ from shared.adapters.sqlite import SqliteDocuments
 from shared.adapters.system_clock import SystemClock
 from shared.app.deadletters import dead_letter
 from shared.app.event_log import EventLog
-from shared.app.project_events import ProjectEvents
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
 from shared.domain.state import STATES
 from shared.errors import UndecodableLog
+from tests.support.projection import projection_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Home:
                 "sourceCustodianId": "alpha", "destinationCustodianId": "beta",
             }  # fmt: skip
             log.append(event)
-            ProjectEvents(self.documents).project([event])
+            projection_on(self.documents).project([event])
 
     def run(self, *arguments: str, **settings: str | None) -> subprocess.CompletedProcess[str]:
         """Run ``plumbline``; a setting of None is taken out of the environment."""
@@ -109,6 +109,23 @@ def test_misuse_ends_with_2(home: Home, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("fly",), "action"),
+        (("agree_send", "--within", "0"), "within_blocks"),
+        (("agree_send", "--confidence", "1.5"), "confidence"),
+        (("agree_send", "--chain", "1"), "chain"),
+        (("agree_send", "--from", "me"), "from"),
+    ],
+)
+def test_a_wrong_field_of_a_quote_is_named(home: Home, arguments: tuple[str, ...], field: str) -> None:
+    """The command refuses what the function refuses, with exit code 2."""
+    done = home.run("quote", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"field {field}" in done.stderr
+
+
 def test_options_stand_in_for_the_environment(home: Home) -> None:
     """Store, registry and node can be given before the command."""
     options = [
@@ -162,8 +179,8 @@ def test_rebuild_check_finds_an_edited_state_and_rebuild_mends_it(home: Home) ->
 
 
 def test_an_unreachable_node_is_told_without_its_url(home: Home) -> None:
-    """Reconcile, status and the check end with 1 and keep the provider's key to themselves."""
-    for arguments in (("reconcile",), ("status",), ("contracts", "check")):
+    """Reconcile, status, quote and the check end with 1 and keep the provider's key to themselves."""
+    for arguments in (("reconcile",), ("status",), ("contracts", "check"), ("quote", "agree_send")):
         done = home.run(*arguments)
         assert done.returncode == 1, arguments
         assert "s3cret" not in done.stdout + done.stderr

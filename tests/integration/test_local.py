@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import time
@@ -92,6 +93,45 @@ def test_the_ready_line_says_where_everything_is(local: RunningLocal) -> None:
     status = local.command("status", "--json")
     assert '"readThrough"' in status.stdout
     assert local.command("contracts", "check").returncode == 0
+
+
+def test_it_quotes(local: RunningLocal) -> None:
+    """Function and command say the same of the same block; what would revert ends the command with 1."""
+    connection = http.client.HTTPConnection("127.0.0.1", local.ready["port"], timeout=10)
+    connection.request("GET", "/quote_gas/quote?action=agree_send&transfer=quoted")
+    served = json.loads(connection.getresponse().read())
+    connection.close()
+    told = local.command("quote", "agree_send", "--transfer", "quoted", "--json")
+    assert told.returncode == 0
+    assert json.loads(told.stdout) == served
+    assert served["gas"]["source"] == "estimate"
+    shown = local.command("quote", "execute_transfer", "--transfer", "quoted")
+    assert shown.returncode == 1
+    assert "It would revert: InvalidState current 0, expected 4" in shown.stdout
+    assert "max fee" in shown.stdout
+
+
+def test_the_figures_of_all_functions_are_told_in_one_place(local: RunningLocal) -> None:
+    """Whichever worker answers, it tells what any of them has counted, and the listener tells its own."""
+
+    def told(port: int, wanted: bytes) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/metrics")
+        body = connection.getresponse().read()
+        connection.close()
+        return wanted in body
+
+    with local.escrow() as escrow:
+        for number in range(3):
+            escrow.agree_send(f"told-{number}", parties(3, 3))
+    port = int(local.ready["port"])
+    stored = b'plumbline_events_stored_total{chain="31337"} 3.0'
+    _until(lambda: told(port, stored), "the events stored are told")
+    assert all(told(port, stored) for _ in range(20))
+    taken = b'plumbline_log_to_state_seconds_count{chain="31337",source="handle_chain_event"} 3.0'
+    _until(lambda: told(port, taken), "the time from log to state is told")
+    published = b'plumbline_logs_published_total{chain="31337"} 3.0'
+    _until(lambda: told(int(local.ready["healthPort"]), published), "the listener's figures are told")
 
 
 def test_sigterm_ends_it_with_0_and_leaves_no_process(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.adapters.sqlite import SqliteDocuments
-from shared.app.project_events import ProjectEvents
+from tests.support.projection import projection_on
 
 TARGET_RATIO = 1.2
 _LAST, _SAMPLE = 10_000, 200
@@ -37,7 +37,7 @@ def main() -> int:
     """Run, print, and say whether the target was reached."""
     with tempfile.TemporaryDirectory() as directory:
         documents = SqliteDocuments(Path(directory) / "store.sqlite")
-        projection = ProjectEvents(documents)
+        projection = projection_on(documents)
         took = []
         for number in range(_LAST + 1):
             one = event(number)

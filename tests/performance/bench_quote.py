@@ -1,9 +1,9 @@
 """Quotes a second, warm, and how long they take, beside an empty functions-framework handler.
 
 Run: ``python -m tests.performance.bench_quote [--seconds 10]``. Both are in one server (granian, two workers,
-as ``plumbline local`` runs it) behind kept-alive connections, in turns; a chain makes a block every 2 s, so that
-each worker asks its node anew several times. Exits 1 below 1,000 quotes a second, for a 99th percentile of 5 ms
-or more, or for more than one batch a block and worker.
+as ``plumbline local`` runs it) behind kept-alive connections, in turns; a chain makes a block every 2 s, so
+that each worker asks its node anew several times. Exits 1 below 1,000 quotes a second, for a 99th percentile
+of 5 ms or more, or for more than one batch a block and worker.
 """
 
 from __future__ import annotations
@@ -188,9 +188,9 @@ def report(rates: dict[str, list[float]], took: dict[str, list[float]], blocks: 
         )
     slower = [each["quotes"] / each["empty"] for each in (p50, p99)]
     print(  # noqa: T201
-        f"a quote takes {slower[0]:.2f} times an empty answer (99th percentile {slower[1]:.2f} times); targets"
-        f" {RATE:,} a second and {P99_S * 1e3:g} ms\n{blocks} blocks and {asked} batches meanwhile, by"
-        f" {_WORKERS} workers"
+        f"a quote takes {slower[0]:.2f} times an empty answer (99th percentile {slower[1]:.2f} times);"
+        f" targets {RATE:,} a second and {P99_S * 1e3:g} ms"
+        f"\n{blocks} blocks and {asked} batches meanwhile, by {_WORKERS} workers"
     )
     thrifty = asked <= (blocks + 1) * _WORKERS
     return 0 if rate["quotes"] >= RATE and p99["quotes"] < P99_S and thrifty else 1

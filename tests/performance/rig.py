@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from shared.adapters.ethereum import EthereumChain
 from shared.adapters.json_rpc import JsonRpcEndpoint
 from shared.adapters.local_bus import LocalBus
+from shared.adapters.no_metrics import NoMetrics
 from shared.adapters.sqlite import SqliteDocuments
 from shared.adapters.system_clock import SystemClock
 from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
+from shared.app.reconcile_settings import ReconcileSettings
+from shared.app.watch import Watch
 from shared.bootstrap import OBJECTS_BETWEEN_COLLECTIONS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
@@ -28,7 +31,6 @@ from shared.domain.hashing import transfer_hash
 from shared.local.anvil import Anvil
 from shared.local.escrow import bulk
 from tests.support.chain import deploy_escrow
-from tests.support.metrics import MemoryMetrics
 from tests.support.world import Alerts
 
 if TYPE_CHECKING:
@@ -53,9 +55,12 @@ class Rig:
         self.bus = LocalBus(self.path)
         self.chain = EthereumChain(31337, [JsonRpcEndpoint(rpc_url)])
         self.alerts = Alerts()
-        self.projection = ProjectEvents(self.documents)
+        self.metrics = NoMetrics()
+        self.projection = ProjectEvents(self.documents, self.clock, self.metrics)
         log = EventLog(self.documents, self.clock, "handle_chain_event")
-        self.handler = HandleChainEvent(self.registry, log, self.projection, self.bus, self.alerts)
+        self.handler = HandleChainEvent(
+            self.registry, log, self.projection, self.bus, self.alerts, self.clock, self.metrics
+        )
         self.log = log
 
     def map(self, transfer_ids: list[str]) -> None:
@@ -83,7 +88,7 @@ class Rig:
         """Read the whole chain into the bus; return the number of logs published."""
         follow = FollowChain(
             self.chain, self.documents, self.bus, self.registry, self.clock, FollowSettings(max_range=50),
-            metrics=MemoryMetrics(),
+            metrics=self.metrics,
         )  # fmt: skip
         published = 0
         while True:
@@ -104,9 +109,10 @@ class Rig:
 
     def reconciler(self, settings: ReconcileSettings | None = None) -> Reconcile:
         """Return a reconciler."""
+        watch = Watch(self.documents, self.alerts, self.metrics, self.clock, None, mismatches=5)
         return Reconcile(
             self.documents, {31337: self.chain}, self.registry,
-            EventLog(self.documents, self.clock, "reconcile"), self.projection, self.clock, self.alerts,
+            EventLog(self.documents, self.clock, "reconcile"), self.projection, self.clock, watch,
             settings or ReconcileSettings(),
         )  # fmt: skip
 

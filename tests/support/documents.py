@@ -6,6 +6,7 @@ import json
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shared.adapters.document_values import expiry
 from shared.domain.keys import can_be_key
 from shared.errors import Conflict, InvalidInput
 from shared.ports import Change, Query
@@ -172,6 +173,7 @@ def _body(collection: str, key: str, document: Document) -> str:
     if not can_be_key(key):
         raise InvalidInput(f"{collection}: {key!r} cannot be the key of a document")
     _check_json(f"{collection}/{key}", document)
+    expiry(document)
     return json.dumps(document)
 
 

@@ -6,9 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.domain.events import REINSTATED, SUPERSEDED, event_id, iso, seal, verdict_event
+from shared.domain.events import REINSTATED, SUPERSEDED, event_id, iso, seal
+from shared.domain.hashing import transfer_hash
+from shared.domain.system_events import verdict_event
 
 ROLLOVER = "rollover-1"
+_HASH = transfer_hash(ROLLOVER)
 CONTRACTS = ("0x" + "a1" * 20, "0x" + "b2" * 20)
 _STEPS = {
     "agree_send": ("blockchain.v5.agreement", {"agreementType": "sender", "isSender": True}),
@@ -38,7 +41,7 @@ def log_event(
     block_hash, transaction = _hex(block * 16 + fork), _hex(block)
     data = {
         **constants, "chainId": 1, "contract": contract, "blockNumber": block, "blockHash": block_hash,
-        "transactionHash": transaction, "logIndex": index, "transferHash": _hex(7), "step": step,
+        "transactionHash": transaction, "logIndex": index, "transferHash": _HASH, "step": step,
     }  # fmt: skip
     return {
         **seal(
@@ -57,7 +60,7 @@ def evidence(step: str) -> dict[str, Any]:
     """Return an event that only the contract's state proves."""
     kind, constants = _STEPS[step]
     data = {
-        **constants, "chainId": 1, "contract": CONTRACTS[0], "transferHash": _hex(7), "step": step,
+        **constants, "chainId": 1, "contract": CONTRACTS[0], "transferHash": _HASH, "step": step,
         "evidence": "contract_state",
     }  # fmt: skip
     event = {"eventId": f"evidence-{step}", "eventType": kind, "timestamp": iso(1_700_009_999), "data": data}

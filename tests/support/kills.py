@@ -68,7 +68,7 @@ Scene = tuple[World, "Callable[[], object]"]
 
 def restart(world: World) -> None:
     """Start every process anew on what is stored; the lease of the dead one has run out."""
-    world.projection = ProjectEvents(world.documents)
+    world.projection = ProjectEvents(world.documents, world.clock, world.metrics)
     world.log = EventLog(world.documents, world.clock, "handle_chain_event")
     world.handler = world.new_handler()
     world.clock.advance(world.settings.lease_s + 1)

@@ -144,9 +144,9 @@ def registry(*addresses: str, deployment_block: int = 1, chain_id: int = 1) -> R
 
 
 class NoAlerts:
-    """An alert sink that nothing may reach."""
+    """Alerts of which none may be raised."""
 
-    def send(self, alert: Alert) -> None:
+    def open(self, alert: Alert) -> None:
         """Fail the test."""
         raise AssertionError(alert)
 
@@ -252,8 +252,10 @@ class Scene:
     def handle(self, messages: Iterable[Message]) -> None:
         """Let the real handler have messages."""
         event_log = EventLog(self.store, self.clock, "test")
-        projection = ProjectEvents(self.store)
-        handler = HandleChainEvent(self.registry, event_log, projection, self.bus, NoAlerts())
+        projection = ProjectEvents(self.store, self.clock, self.metrics)
+        handler = HandleChainEvent(
+            self.registry, event_log, projection, self.bus, NoAlerts(), self.clock, self.metrics
+        )
         for message in messages:
             assert not handler.handle(message.data).dead
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+_CHECKOV = Path(__file__).resolve().parents[2] / ".venv-checkov" / "bin" / "checkov"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -39,6 +41,12 @@ def _emulator(name: str, variable: str, pattern: str, component: str) -> Part:
     )
 
 
+def _program(name: str, how_to_get: str, *elsewhere: Path) -> Part:
+    """Look for a program on the PATH, then at the places named."""
+    found = shutil.which(name) or next((str(path) for path in elsewhere if path.exists()), None)
+    return Part(name, name, found, how_to_get)
+
+
 PARTS = {
     part.name: part
     for part in (
@@ -54,6 +62,11 @@ PARTS = {
             "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar",
             "pubsub-emulator",
         ),
+        _program(
+            "terraform",
+            "Terraform 1.9 or newer on the PATH: https://developer.hashicorp.com/terraform/install",
+        ),
+        _program("checkov", "`make checkov`", _CHECKOV),
     )
 }
 used: set[str] = set()

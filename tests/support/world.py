@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from eth_abi.abi import encode
 
@@ -11,8 +11,10 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
+from shared.app.watch import Watch
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality, Registry
@@ -24,10 +26,13 @@ from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
 from tests.support.fake_chain import FakeChain
+from tests.support.metrics import MemoryMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from shared.app.listener_health import ListenerHealth
     from shared.domain.contract import ContractSpec
     from shared.ports import Document, Documents
 
@@ -62,13 +67,25 @@ _REACHED = {
 
 @dataclass
 class Alerts:
-    """Remembers what was sent."""
+    """Remembers what was raised, and of what it was said that it is over."""
 
     sent: list[Alert] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
 
-    def send(self, alert: Alert) -> None:
+    def open(self, alert: Alert) -> None:
         """Keep the alert."""
         self.sent.append(alert)
+
+    def close(self, key: str) -> None:
+        """Keep the key."""
+        self.closed.append(key)
+
+    def tend(self) -> None:
+        """Do nothing."""
+
+    def of(self, key: str) -> list[Alert]:
+        """Return what was raised under this key."""
+        return [alert for alert in self.sent if alert.key == key]
 
 
 def registry(directory: Path, chain_id: int = 1, address: str = ADDRESS, depth: int = 0) -> Registry:
@@ -77,7 +94,9 @@ def registry(directory: Path, chain_id: int = 1, address: str = ADDRESS, depth: 
 
 
 class World:
-    """One escrow on a FakeChain, and the use cases over a document store (memory unless given)."""
+    """One escrow on a FakeChain, and the use cases over a document store (a new ``store`` unless given)."""
+
+    store: ClassVar[Callable[[], Documents]] = MemoryDocuments
 
     def __init__(
         self, directory: Path, documents: Documents | None = None, settings: ReconcileSettings | None = None
@@ -89,20 +108,22 @@ class World:
         self.chain.on_call = self._answer
         self.tokenised: set[str] = set()
         self.levels: dict[str, int] = {}
-        self.documents = documents or MemoryDocuments()
+        self.documents = documents or type(self).store()
         self.clock = FakeClock()
         self.bus = MemoryBus(clock=self.clock)
         self.alerts = Alerts()
-        self.projection = ProjectEvents(self.documents)
+        self.metrics = MemoryMetrics()
+        self.projection = ProjectEvents(self.documents, self.clock, self.metrics)
         self.log = EventLog(self.documents, self.clock, "handle_chain_event")
         self.settings = settings or ReconcileSettings()
         self.handler = self.new_handler()
         self.counter = 0
+        self.listener_health: ListenerHealth | None = None
 
     def new_handler(self) -> HandleChainEvent:
         """Return a handler as a fresh instance of the function would have it."""
         return HandleChainEvent(
-            self.registry, self.log, self.projection, self.bus, self.alerts,
+            self.registry, self.log, self.projection, self.bus, self.alerts, self.clock, self.metrics,
             wallets=self.settings.platform_wallets,
         )  # fmt: skip
 
@@ -111,8 +132,15 @@ class World:
         """A reconciler as a fresh instance of the function would have it."""
         return Reconcile(
             self.documents, {1: self.chain}, self.registry, EventLog(self.documents, self.clock, "reconcile"),
-            self.projection, self.clock, self.alerts, self.settings,
+            self.projection, self.clock, self.watch, self.settings,
         )  # fmt: skip
+
+    @property
+    def watch(self) -> Watch:
+        """What tells operators of a reconciliation, and of the listeners where there is health of any."""
+        return Watch(
+            self.documents, self.alerts, self.metrics, self.clock, self.listener_health, mismatches=5
+        )
 
     def run(self, **options: Any) -> Document:
         """Reconcile as a person would at the command line."""

@@ -16,6 +16,8 @@ from tests.support.world import LEVEL_3, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -32,6 +34,14 @@ def test_an_address_without_code_is_an_error_even_without_transfers(world: World
     report = world.run()
     assert (report["errorCount"], report["checked"]) == (1, 0)
     assert "no code at the address" in report["errors"][0]["error"]
+
+
+def test_a_contract_younger_than_the_pinned_block_is_no_error(world: World) -> None:
+    """Where the code came after the pinned block there is nothing to check yet."""
+    world.chain._code = {address: len(world.chain.blocks) for address in world.chain._code}
+    world.chain.mine_empty(3)
+    report = world.run(block=str(len(world.chain.blocks) - 4))
+    assert (report["errorCount"], report["checked"]) == (0, 0)
 
 
 @pytest.mark.parametrize("strange", ["0xzz", "0x12", "0x" + "zz" * 32, "0X" + "ab" * 32])
@@ -95,6 +105,7 @@ _GONE: Any = object()
         {"open": "no"},
         {"rolloverId": "other"},
         {"transferHash": "0xzz"},
+        {"transferHash": transfer_hash("b")},
         {"lastBlock": "x", "open": False},
         {"lastBlock": None, "open": False},
         {"proofs": None},

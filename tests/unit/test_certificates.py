@@ -138,6 +138,108 @@ def test_near_the_tip_a_block_that_cannot_be_proved_is_read_again() -> None:
     assert set(grades) == {WITNESSED}
 
 
+def test_an_endpoint_does_not_witness_for_itself_where_it_has_proved_before() -> None:
+    """Two readings of one log index that lies agree: near the tip the proof is waited for."""
+    scene = Scene(window=16)
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    scene.grow(2)
+    scene.chain.lose_log(scene.chain.blocks[4].logs[0])
+    scene.settle()
+    for _ in range(3):
+        scene.clock.advance(scene.settings.second_reading_s * 2 + 1)
+        scene.settle()
+    assert [each.get("grade") for each in scene.cursor()["window"][-2:]] == [SINGLE, SINGLE]
+    scene.chain.provable = True
+    _wait(scene)
+    scene.assert_straight()
+    assert scene.metrics.counters[DIFFERENCES, "1"] == 1
+    assert {each.get("grade") for each in scene.cursor()["window"][1:]} == {None}
+
+
+def test_proof_is_not_waited_for_for_ever() -> None:
+    """An endpoint that has proved blocks and never does so again witnesses for itself after a while."""
+    scene = Scene(window=16)
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    scene.grow(2)
+    _wait(scene, 100)
+    assert [each.get("grade") for each in scene.cursor()["window"][-2:]] == [WITNESSED, WITNESSED]
+
+
+def test_another_endpoint_is_a_witness_at_once() -> None:
+    """Where blocks were proved before, a second endpoint that agrees settles what one read."""
+    scene = Scene(window=16)
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    scene.chain.witness = FakeChain()
+    scene.chain.witness.blocks = scene.chain.blocks
+    scene.grow(1)
+    _wait(scene, 2)
+    assert scene.cursor()["window"][-1]["witnesses"] == ["endpoint 1", "endpoint 2"]
+
+
+def test_what_was_witnessed_is_proved_once_it_can_be() -> None:
+    """A history whose index lied twice while receipts were refused is put right when they come."""
+    scene = Scene(window=16, max_range=30)
+    scene.chain.provable = False
+    scene.grow(100)
+    scene.chain.lose_log(scene.chain.blocks[40].logs[0])
+    scene.settle()
+    _wait(scene)
+    assert {segment.grade for segment in _certificates(scene)} == {WITNESSED}
+    assert len(scene.logs()) == 99
+    scene.chain.provable = True
+    scene.grow(1)
+    for _ in range(20):
+        scene.clock.advance(20)
+        scene.settle()
+    scene.assert_straight()
+    assert {segment.grade for segment in _certificates(scene)} == {PROVED}
+    assert all(_true(scene, segment) for segment in _certificates(scene))
+
+
+def test_nobody_rests_while_something_is_found_lacking() -> None:
+    """A node that answers slowly is spared between second readings, but not where they find logs."""
+    scene = Scene(window=16, max_range=5)
+    scene.grow(100)
+    for block in scene.chain.blocks[3:84:5]:
+        scene.chain.lose_log(block.logs[0])
+    scene.settle()
+    scene.chain.find_logs_again()
+    begun = scene.clock.monotonic_s()
+
+    def takes_a_second() -> None:
+        scene.clock.advance(1)
+        scene.chain.before_request(1, takes_a_second)
+
+    takes_a_second()
+    while len(set(scene.logs())) < 100:
+        scene.settle()
+        scene.clock.advance(scene.settings.poll_s)
+    # Half of it is polling; with a rest after each reading it takes 730 s.
+    assert scene.clock.monotonic_s() - begun < 450
+
+
+def test_what_cannot_be_proved_after_all_stays_witnessed() -> None:
+    """Trying in vain changes no certificate, and does not lengthen the list of its witnesses."""
+    scene = Scene(window=16, max_range=30)
+    scene.chain.provable = False
+    scene.grow(100)
+    scene.settle()
+    _wait(scene)
+    scene.chain.provable = True
+    scene.grow(1)
+    scene.settle()
+    scene.chain.provable = False
+    before = _certificates(scene)
+    _wait(scene, 100)
+    assert _certificates(scene) == before
+
+
 def test_status_of_the_history_is_told_by_the_lowest_certificates() -> None:
     """Proved through and witnessed through are heights without a hole below."""
     scene = Scene(window=16, max_range=30)

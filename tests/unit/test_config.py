@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config import NUMBERS, Location, Number, Settings
+from shared.config_operators import VARIABLES
 from shared.errors import ConfigError
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -20,6 +21,7 @@ _PLACES = (
     "PLUMBLINE_RPC_<CHAINID>",
     "PLUMBLINE_WS_<CHAINID>",
     "PLUMBLINE_PLATFORM_WALLETS",
+    *VARIABLES,
     "PLUMBLINE_FEES_<CHAINID>",
 )
 LEAST = {"PLUMBLINE_STORE": "sqlite:///store.sqlite", "PLUMBLINE_CONTRACTS": "contracts"}

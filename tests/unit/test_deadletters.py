@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from shared.adapters.topology import MAX_ATTRIBUTE_VALUE_BYTES, TOPOLOGY
 from shared.app.deadletters import EVENTS_SOURCE, DeadLetters, dead_letter
 from shared.app.log_batch import LOGS, LogBatch
-from shared.app.project_events import ProjectEvents
 from shared.domain.events import EVENTS
 from shared.domain.state import STATES
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, HANDLE_CHAIN_EVENT
@@ -21,6 +20,7 @@ from shared.ports import Message
 from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
+from tests.support.projection import projection_on
 from tests.support.triggers import started_event
 
 if TYPE_CHECKING:
@@ -81,6 +81,24 @@ def test_a_message_that_is_no_json_object_comes_back_as_its_text(data: bytes) ->
     dead_letter(bus, {"raw": data.decode()}, UndecodableLog("no JSON"))
     DeadLetters(bus).replay()
     assert bus.published[-1] == (CHAIN_LOGS, Message(data))
+
+
+@pytest.mark.parametrize("source", [CHAIN_LOGS, "no such topic"])
+def test_a_letter_that_cannot_be_sent_keeps_nobody_back(source: str) -> None:
+    """An empty message, which no topic takes, or one of an unknown topic: buried anew, the others go out."""
+    bus = MemoryBus()
+    raw = "" if source == CHAIN_LOGS else "text"
+    for payload in ({"number": 1}, {"raw": raw}, {"number": 2}):
+        dead_letter(
+            bus, payload, UndecodableLog("x"), source=source if payload == {"raw": raw} else CHAIN_LOGS
+        )
+    letters = DeadLetters(bus)
+    assert len(letters.replay().replayed) == 3
+    sent = [orjson.loads(each.message.data)["number"] for each in bus.pull(HANDLE_CHAIN_EVENT, 10)]
+    assert sorted(sent) == [1, 2]
+    [left] = letters.list(10)
+    assert left.payload == {"raw": raw}
+    assert left.cause in ("invalid_input", "not_found")
 
 
 def test_bytes_that_are_no_text_can_be_listed() -> None:
@@ -169,7 +187,7 @@ def test_replaying_an_event_projects_it_from_the_store() -> None:
     documents, bus = MemoryDocuments(), MemoryBus()
     documents.create(EVENTS, "started-t", started_event("t"))
     dead_letter(bus, {"eventId": "started-t"}, CorruptEvent("x"), source=EVENTS_SOURCE)
-    letters = DeadLetters(bus, projection=ProjectEvents(documents))
+    letters = DeadLetters(bus, projection=projection_on(documents))
     assert len(letters.replay().replayed) == 1
     assert (documents.get(STATES, "t") or {})["status"] == "started"
     assert letters.list(10) == []
@@ -191,7 +209,7 @@ def test_an_event_that_still_cannot_count_is_a_letter_again(payload: dict[str, s
     documents.create(EVENTS, "edited", edited)
     dead_letter(bus, payload, CorruptEvent("x"), source=EVENTS_SOURCE)
     dead_letter(bus, BATCH.as_dict(), UndecodableLog("x"))
-    letters = DeadLetters(bus, projection=ProjectEvents(documents))
+    letters = DeadLetters(bus, projection=projection_on(documents))
     assert len(letters.replay().replayed) == 2
     (letter,) = letters.list(10)
     assert (letter.cause, letter.payload) == (cause, payload)
@@ -210,7 +228,7 @@ def test_a_replay_while_the_store_is_away_keeps_the_letter() -> None:
 
     bus = MemoryBus()
     dead_letter(bus, {"eventId": "e"}, CorruptEvent("x"), source=EVENTS_SOURCE)
-    letters = DeadLetters(bus, projection=ProjectEvents(Away()))
+    letters = DeadLetters(bus, projection=projection_on(Away()))
     with pytest.raises(StoreUnavailable):
         letters.replay()
     (letter,) = letters.list(10)

@@ -44,3 +44,17 @@ def test_stopping_ends_waits_and_pauses_for_good() -> None:
     assert bell.pause(_LONG_S)
     assert bell.wait(_LONG_S)
     assert bell.is_set()
+
+
+def test_a_flood_of_rings_is_heard_now_and_then() -> None:
+    """However often it is rung, waits end at most every fifth of a second, and not later than without."""
+    bell = Doorbell()
+    begun = time.monotonic()
+    for _ in range(4):
+        bell.ring()
+        assert not bell.wait(_LONG_S)
+    assert 0.6 <= time.monotonic() - begun < _LONG_S / 2
+    begun = time.monotonic()
+    bell.ring()
+    assert not bell.wait(0.05)
+    assert time.monotonic() - begun < 0.2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import random
 from threading import Thread
 from typing import Any
 
@@ -96,16 +98,70 @@ def test_a_dead_endpoint_holds_up_one_read() -> None:
 
 
 def test_one_alone_is_always_asked() -> None:
-    """With a single endpoint each read is tried, and succeeds as soon as that is back."""
+    """With a single endpoint each read is tried a few times, and succeeds as soon as that is back."""
     fleet = Fleet(1)
     fleet.all[0].failure = DEAD
     for _ in range(3):
         with pytest.raises(ChainUnavailable, match="cannot be reached"):
             fleet.read()
-    assert fleet.all[0].requests == 3
+    assert fleet.all[0].requests == 3 * 4
     fleet.all[0].failure = None
     assert fleet.read() == "endpoint 1"
     assert fleet.pool.rotations == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("failure", "least"),
+    [(DEAD, 85), (RateLimited("too many"), 85), (CallRefused("internal error", -32603), 60)],
+    ids=repr,
+)
+def test_one_alone_that_fails_at_random_serves(failure: ChainUnavailable, least: int, seed: int) -> None:
+    """Of an endpoint that fails every other request most reads are served, within about a second each."""
+    fleet, chance = Fleet(1), random.Random(seed)
+    fleet.all[0].answers = lambda *_: _raise(failure) if chance.random() < 0.5 else "served"
+    fleet.look()
+    served, started = 0, fleet.clock.monotonic_s()
+    for _ in range(100):
+        with contextlib.suppress(ChainUnavailable):
+            served += fleet.read() == "served"
+    assert served >= least
+    assert fleet.clock.monotonic_s() - started < 100
+
+
+@pytest.mark.parametrize(
+    ("failure", "takes_s"),
+    [
+        (STALLED, 5.0),
+        (DoubtfulAnswer("another root"), 0.01),
+        (CallRefused("method not found", -32601), 0.01),
+        (RateLimited("too many", 10.0), 0.01),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_one_alone_is_asked_once_what_will_not_pass(failure: ChainUnavailable, takes_s: float) -> None:
+    """What took its time, or is an answer, is not asked for again within the read."""
+    fleet = Fleet(1)
+    fleet.read()
+    fleet.all[0].failure, fleet.all[0].fails_after_s = failure, takes_s
+    with pytest.raises(ChainUnavailable):
+        fleet.read()
+    assert fleet.all[0].requests == 3
+
+
+def test_a_short_pause_is_waited_for() -> None:
+    """Of a single endpoint that asks for a second's pause the read is served after it, and not before."""
+    fleet = Fleet(1)
+    fleet.read()
+    asked: list[float] = []
+
+    def answer(*_: Any) -> str:
+        asked.append(fleet.clock.monotonic_s())
+        return _raise(RateLimited("slow down", 1.0)) if len(asked) == 1 else "served"
+
+    fleet.all[0].answers = answer
+    assert fleet.read() == "served"
+    assert asked[1] - asked[0] >= 1
 
 
 def test_an_outage_of_all_is_over_at_once() -> None:
@@ -154,7 +210,7 @@ def test_an_endpoint_may_come_back_as_another_chain() -> None:
     fleet.all[0].failure, fleet.all[0].chain_id = None, 5
     with pytest.raises(ChainUnavailable, match="serves chain 5"):
         fleet.read()
-    assert fleet.all[0].log == ["eth_chainId", "eth_call", "eth_call", "eth_chainId"]
+    assert fleet.all[0].log == ["eth_chainId", "eth_call", *["eth_call"] * 4, "eth_chainId"]
 
 
 def test_retry_after_is_kept() -> None:
@@ -166,7 +222,7 @@ def test_retry_after_is_kept() -> None:
         fleet.read()
     fleet.all[0].failure = None
     before = fleet.all[0].requests
-    for passed in range(1, 10):
+    for passed in range(1, 9):
         fleet.clock.advance(1)
         with pytest.raises(RateLimited) as caught:
             fleet.read()
@@ -174,7 +230,9 @@ def test_retry_after_is_kept() -> None:
     assert fleet.all[0].requests == before
     assert fleet.pool.health()[0].errors == 1
     fleet.clock.advance(1)
+    failed = fleet.clock.monotonic_s()
     assert fleet.read() == "endpoint 1"
+    assert fleet.clock.monotonic_s() - failed >= 1
 
 
 def test_a_rate_limit_is_told_before_other_failures() -> None:

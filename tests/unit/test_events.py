@@ -16,10 +16,10 @@ from shared.domain.events import (
     evidence_id,
     id_of_log,
     log_coordinates,
-    verdict_event,
     verdict_id,
 )
 from shared.domain.hashing import transfer_hash
+from shared.domain.system_events import verdict_event
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
 from tests.support.histories import foreign, log_event
 
@@ -60,10 +60,17 @@ def test_ids_of_different_kinds_never_meet() -> None:
     assert len(ids) == 3
 
 
+def test_a_log_index_takes_more_than_31_bits() -> None:
+    """Real nodes give indexes near 2^32: the event has it as it is, and an id of its own."""
+    at = log_coordinates(1, {**LOG, "logIndex": "0xffffffe2"})
+    assert at["logIndex"] == 0xFFFFFFE2
+    assert id_of_log(1, {**LOG, "logIndex": "0xffffffe2"}) != id_of_log(1, {**LOG, "logIndex": "0xffffffe3"})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("logIndex", "0xffffffe2"),
+        ("logIndex", "0x20000000000000"),
         ("logIndex", "three"),
         ("logIndex", None),
         ("blockHash", "0x12"),

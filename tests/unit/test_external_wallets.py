@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.app.event_log import MAPPINGS
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.publish_logs import first_senders
-from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS, EXTERNAL, check_event, is_external, is_ours
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES

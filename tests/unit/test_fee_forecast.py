@@ -6,10 +6,13 @@ import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from shared.domain import fee_forecast
 from shared.domain.fee_blocks import BlockFees
 from shared.domain.fee_chains import ARBITRUM_ONE, ETHEREUM
-from shared.domain.fee_forecast import Forecast, forecast, weighted_average
+from shared.domain.fee_forecast import AVERAGED, Forecast, forecast, weighted_average
 from shared.domain.fees import next_base_fee, worst_base_fee
 from shared.errors import InvalidInput
 
@@ -36,6 +39,14 @@ def shown(blocks: list[BlockFees], ahead: int, every: int = 15) -> list[tuple[Fo
             average = weighted_average([block.base_fee_wei for block in blocks[: at + 1]])
             found.append((made, blocks[at + ahead].base_fee_wei, blocks[at].base_fee_wei, average))
     return found
+
+
+@given(st.lists(st.integers(0, 10**15), min_size=AVERAGED, max_size=100))
+def test_the_running_average_is_the_average(fees: list[int]) -> None:
+    """The average that goes on from block to block is the weighted one of the last 20, to the last bit."""
+    running = fee_forecast._averages(fees)
+    for at in range(AVERAGED - 1, len(fees)):
+        assert running[at] == weighted_average(fees[: at + 1])
 
 
 @pytest.mark.parametrize("ahead", [2, 5])

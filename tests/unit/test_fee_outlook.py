@@ -152,7 +152,7 @@ def test_observed_growth_is_of_low_confidence_until_much_was_seen() -> None:
         assert (worst.wei, worst.source, worst.confidence) == (GWEI, "observed", confidence)
         assert worst.chance == pytest.approx(count / (count + 1))
     assert worst_fee(following, [row(1)], 1) is None
-    floor_rule = replace(UNKNOWN, rules=GrowthRules(floor_wei=2 * GWEI))
+    floor_rule = UNKNOWN._replace(rules=GrowthRules(floor_wei=2 * GWEI))
     low = worst_fee(next_fee(floor_rule, head(), None), [row(number) for number in range(9)], 1)
     assert low is not None
     assert low.wei == 2 * GWEI

@@ -110,7 +110,7 @@ def test_a_damaged_chunk_is_told(rows: object) -> None:
         chunk_rows({"rows": rows})
 
 
-@pytest.mark.parametrize("samples", ["1 0xab", "1 0xab -5", "1 0xab 5 6"])
+@pytest.mark.parametrize("samples", ["1 0xab", "1 0xab -5", "1 0xab 5 6", f"1 0xab {2**63}"])
 def test_damaged_samples_are_told(samples: str) -> None:
     """What is no sample is an error."""
     with pytest.raises(CorruptEvent):

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.app.read_window import read_headers
+from shared.app.read_window import read_by_block, read_headers
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 from tests.support.fake_chain import FakeChain
 from tests.support.listener import CONTRACT, Scene, log, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from shared.domain.blocks import Header
+    from shared.ports import RawLog, Reading
 
 
 def _straight(scene: Scene) -> None:
@@ -27,11 +29,11 @@ def _straight(scene: Scene) -> None:
 
 
 def test_back_fill_publishes_every_log_once_in_order() -> None:
-    """A new listener reads the past in windows, from the deployment block on."""
+    """A new listener reads the past in windows, a narrow one first, from the deployment block on."""
     scene = Scene(max_range=50, publish_batch=7)
     scene.grow(333, logs=2)
     steps = scene.settle()
-    assert [step.read_through for step in steps][:7] == [50, 100, 150, 200, 250, 269, 285]
+    assert [step.read_through for step in steps][:7] == [32, 82, 132, 182, 232, 269, 285]
     assert scene.logs() == scene.canonical()
     assert scene.cursor()["readThrough"] == 333
     assert max(len(message.data) for message in scene.messages()) < 7 * 1000
@@ -221,3 +223,25 @@ def test_headers_that_do_not_link_are_refused() -> None:
     chain.mine_empty(5)
     with pytest.raises(ChainUnavailable):
         read_headers(chain, range(1, 6))
+
+
+class _OneLogShort(FakeChain):
+    """A chain without receipts whose range queries lack the last log."""
+
+    def read_blocks(self, headers: Sequence[Header], addresses: Sequence[str]) -> Iterator[Reading]:
+        for reading in super().read_blocks(headers, addresses):
+            yield replace(reading, proved=False, senders={})
+
+    def logs(
+        self, first: int, last: int, addresses: Sequence[str], topics: Sequence[Sequence[str] | None] = ()
+    ) -> list[RawLog]:
+        return super().logs(first, last, addresses, topics)[:-1]
+
+
+def test_who_sent_a_log_is_told_of_each_or_the_block_is_read_again() -> None:
+    """A node that gives a log by its block and not by its range is doubted: who sent it stays unknown."""
+    chain = _OneLogShort()
+    chain.mine([log(1), log(2)])
+    with pytest.raises(DoubtfulAnswer, match="once, and not again"):
+        read_by_block(chain, [chain.blocks[1].header], [CONTRACT], with_senders=True)
+    assert len(read_by_block(chain, [chain.blocks[1].header], [CONTRACT]).blocks[0].logs) == 2

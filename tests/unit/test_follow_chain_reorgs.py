@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import ChainUnavailable, FinalityViolation
+from shared.errors import ChainUnavailable, DoubtfulAnswer, FinalityViolation
+from tests.support.fake_chain import FakeChain
 from tests.support.listener import Scene, log
 
 
@@ -20,6 +21,51 @@ def test_a_reorg_publishes_the_removals_then_the_new_logs(depth: int) -> None:
     assert scene.logs()[80:] == scene.canonical()[80 - depth :]
     scene.assert_straight()
     assert scene.outcome().superseded == set(old[-depth:])
+
+
+@pytest.mark.parametrize("left", [1, 4, 9])
+def test_a_reorg_to_a_shorter_chain_is_seen_at_once(left: int) -> None:
+    """A lower head that is not of our chain is no node that lags: all above the fork is taken back."""
+    scene = Scene()
+    scene.grow(80)
+    scene.settle()
+    old = scene.canonical()
+    scene.chain.reorg(10, {0: [log(1)], 3: [log(2)]})
+    whole = list(scene.chain.blocks)
+    scene.chain.blocks = whole[: len(whole) - 10 + left]
+    scene.settle()
+    assert scene.logs(removed=True) == old[-10:]
+    scene.assert_straight()
+    scene.chain.blocks = whole
+    scene.settle()
+    scene.grow(3)
+    scene.settle()
+    scene.assert_straight()
+
+
+def test_a_lower_head_of_our_chain_is_a_node_that_lags() -> None:
+    """Blocks that a node has not got for a while are not taken back, however long that lasts."""
+    scene = Scene()
+    scene.grow(80)
+    scene.settle()
+    scene.chain.lag = 10
+    scene.settle()
+    assert scene.logs(removed=True) == []
+
+
+def test_a_shorter_chain_of_one_endpoint_is_not_believed() -> None:
+    """Where the other endpoints have the block of the cursor, one with a shorter chain strays."""
+    scene = Scene()
+    scene.grow(80)
+    scene.settle()
+    whole = list(scene.chain.blocks)
+    scene.chain.reorg(10)
+    scene.chain.blocks = scene.chain.blocks[:-5]
+    scene.chain.witness = FakeChain()
+    scene.chain.other_votes[80] = [whole[80].header.hash] * 2
+    with pytest.raises(DoubtfulAnswer):
+        scene.follow.step()
+    assert scene.logs(removed=True) == []
 
 
 def test_a_reorg_while_down_is_found_on_the_way_up() -> None:

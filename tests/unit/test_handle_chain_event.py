@@ -13,7 +13,8 @@ from shared.app.event_log import MAPPINGS, EventLog
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
-from shared.app.reconcile import Reconcile, ReconcileSettings
+from shared.app.reconcile import Reconcile
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import CHAIN_TYPES, EVENTS, is_ours
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
@@ -21,6 +22,7 @@ from shared.errors import InvalidInput
 from shared.ports import Query
 from tests.support.bus import MemoryBus
 from tests.support.documents import MemoryDocuments
+from tests.support.metrics import MemoryMetrics
 from tests.support.world import LEVEL_2, LEVEL_3, Alerts, World
 
 if TYPE_CHECKING:
@@ -41,9 +43,12 @@ class Database:
         self.documents = MemoryDocuments()
         self.alerts = Alerts()
         log = EventLog(self.documents, world.clock, "handle_chain_event")
-        self.projection = ProjectEvents(self.documents)
+        metrics = MemoryMetrics()
+        self.projection = ProjectEvents(self.documents, world.clock, metrics)
         bus = MemoryBus(clock=world.clock)
-        self.handler = HandleChainEvent(world.registry, log, self.projection, bus, self.alerts)
+        self.handler = HandleChainEvent(
+            world.registry, log, self.projection, bus, self.alerts, world.clock, metrics
+        )
         for transfer_id in transfers:
             event = {
                 "eventId": f"started-{transfer_id}",
@@ -74,7 +79,7 @@ class Database:
         world = self._world
         log = EventLog(self.documents, world.clock, "reconcile")
         return Reconcile(
-            self.documents, {1: world.chain}, world.registry, log, self.projection, world.clock, self.alerts,
+            self.documents, {1: world.chain}, world.registry, log, self.projection, world.clock, world.watch,
             ReconcileSettings(),
         ).run(manual=True)  # fmt: skip
 
@@ -195,7 +200,7 @@ def world(tmp_path: Path) -> World:
 def test_what_became_of_a_message_is_told(world: World) -> None:
     """Stored, there already, passed over and dead are counted apart."""
     agreed = world.act("a", "agree_send", sees=False)
-    poison = {**agreed[0], "logIndex": "0xffffffe2"}
+    poison = {**agreed[0], "logIndex": "0x20000000000000"}
     handled = world.handler.handle(LogBatch(LOGS, 1, 0, [*agreed, poison]).encode())
     assert (len(handled.appended.stored), handled.dead) == (1, {"undecodable_log": 1})
     again = world.handler.handle(LogBatch(LOGS, 1, 0, agreed).encode())
@@ -222,7 +227,10 @@ def test_a_stored_event_that_disagrees_with_its_log_alarms(world: World) -> None
     handled = world.handler.handle(LogBatch(LOGS, 1, 0, [log]).encode())
     assert handled.appended.conflicting == [event["eventId"]]
     [alert] = world.alerts.sent
-    assert (alert.severity, alert.detail) == ("critical", {"eventId": event["eventId"]})
+    assert (alert.severity, alert.detail) == (
+        "critical",
+        {"chainId": 1, "eventIds": [event["eventId"]]},
+    )
     assert world.documents.get(EVENTS, event["eventId"]) == forged
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.sqlite import SqliteDocuments
 from shared.app.observe import Observe
-from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS
 from shared.errors import NotFound
 from shared.local import show

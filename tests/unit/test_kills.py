@@ -10,8 +10,8 @@ from eth_abi.abi import encode
 from shared.app.event_log import MAPPINGS
 from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.publish_logs import first_senders
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.logging import JsonLines, ReadableLines, redact, set_up
+from shared.logging import JsonLines, ReadableLines, about, event_fields, redact, set_up, trace_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,3 +203,71 @@ def test_set_up_once_for_where_it_runs(monkeypatch: pytest.MonkeyPatch, *, in_th
         assert json.loads(line)["blocks"] == 7
     else:
         assert line.endswith("WARNING  blocks behind blocks=7")
+
+
+def test_a_line_tells_what_it_is_about() -> None:
+    """What surrounds it is in each line, the inner over the outer and the line's own fields over both."""
+    with about(chainId=1, blockNumber=7, eventId=None):
+        with about(blockNumber=8, rolloverId="a"):
+            line = json_line("told", {"rolloverId": "b"})
+            assert (line["chainId"], line["blockNumber"], line["rolloverId"]) == (1, 8, "b")
+            assert "chainId=1 blockNumber=8 rolloverId=a" in ReadableLines().format(record("told"))
+        assert "rolloverId" not in json_line("told")
+        assert "eventId" not in json_line("told")
+    assert "chainId" not in json_line("told")
+
+
+def test_what_a_line_is_about_is_redacted_too() -> None:
+    """A transfer's id may be anything that somebody sent."""
+    with about(rolloverId=f"https://node.example/{KEY}"):
+        assert KEY not in JsonLines().format(record("told"))
+
+
+def test_an_event_is_told_by_its_id_its_transfer_and_its_log() -> None:
+    """The same names as everywhere; of an event that is odd what there is."""
+    data = {
+        "chainId": 1,
+        "contract": "0xe5",
+        "blockNumber": 7,
+        "transactionHash": "0x1",
+        "logIndex": 0,
+        "x": 1,
+    }
+    told = event_fields({"eventId": "e", "eventType": "t", "rolloverId": "a", "data": data, "audit": {}})
+    assert told == {
+        "eventId": "e", "eventType": "t", "rolloverId": "a", "chainId": 1, "contract": "0xe5",
+        "blockNumber": 7, "transactionHash": "0x1", "logIndex": 0,
+    }  # fmt: skip
+    assert event_fields({"eventId": "e", "data": "text"}) == {"eventId": "e"}
+    assert event_fields({}) == {}
+
+
+def test_a_line_belongs_to_the_request_in_hand() -> None:
+    """The trace's fields are Cloud Logging's own names, and no field of ours can stand in for them."""
+    trace_by(lambda: {"logging.googleapis.com/trace": "projects/p/traces/1"})
+    try:
+        line = json_line("told", {"logging.googleapis.com/trace": "mine"})
+        assert line["logging.googleapis.com/trace"] == "projects/p/traces/1"
+        assert "traces" not in ReadableLines().format(record("told"))
+    finally:
+        trace_by(dict)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_a_terminal_gets_colours_unless_somebody_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings and what is worse stand out; a file, or NO_COLOR, gets plain lines."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    warning = record("told", level=logging.WARNING)
+    assert "\x1b" not in ReadableLines().format(warning)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert ReadableLines().format(warning).startswith("\x1b[33m")
+    assert "\x1b" not in ReadableLines().format(record("told"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in ReadableLines().format(warning)

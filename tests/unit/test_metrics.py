@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.adapters.prometheus import PrometheusMetrics
-from shared.domain.metrics import BLOCK_LATENCY, BLOCKS_BEHIND, ERRORS, METRICS, REORGS
+from shared.domain.metrics import (
+    BLOCK_LATENCY,
+    BLOCKS_BEHIND,
+    COUNTER,
+    ERRORS,
+    HISTOGRAM,
+    LABELS,
+    METRICS,
+    REORGS,
+)
 from tests.support.metrics import MemoryMetrics
 
 if TYPE_CHECKING:
@@ -43,7 +53,16 @@ def test_the_exposition_holds_what_was_kept() -> None:
 
 
 def test_every_figure_says_what_it_means_and_has_bounded_labels() -> None:
-    """No transfer, hash or text of an error may become a label."""
+    """No transfer, hash or text of an error may become a label; units are UCUM's."""
     for metric in METRICS.values():
         assert metric.meaning
-        assert set(metric.labels) <= {"chain", "code"}
+        assert set(metric.labels) <= set(LABELS)
+        assert re.fullmatch(r"1|s|\{[a-z]+\}", metric.unit)
+        assert re.fullmatch(r"plumbline_[a-z_]+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind == COUNTER)
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+        assert bool(metric.buckets) == (metric.kind == HISTOGRAM)
+    names = " ".join(LABELS)
+    assert "transfer" not in names
+    assert "rollover" not in names
+    assert "hash" not in names

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.app import fee_view, quote_gas
 from shared.domain.fee_reading import GasAnswer
 from shared.errors import ChainUnavailable
 from tests.support.quotes import QuoteWorld
@@ -125,6 +126,40 @@ def test_a_node_that_is_behind_gives_no_quote(world: QuoteWorld) -> None:
     world.mine(1)
     world.clock.advance(1.5)
     assert world.ask()["block"]["number"] == 31
+
+
+def test_a_head_from_the_future_gives_no_quote(world: QuoteWorld) -> None:
+    """A block an hour ahead of the clock is doubted like one that is old; seconds are no matter."""
+    now = int(world.clock.now().timestamp())
+    world.chain.mine(timestamp=now + 5)
+    assert world.ask()["block"]["number"] == 31
+    world.chain.mine(timestamp=now + 3600)
+    world.clock.advance(30)
+    with pytest.raises(ChainUnavailable, match="ahead of this machine's clock"):
+        world.ask()
+
+
+def test_a_head_that_no_rule_can_go_on_from_is_the_nodes_fault(tmp_path: Path) -> None:
+    """A gas limit of 1 is no caller's mistake."""
+    world = QuoteWorld(tmp_path)
+    world.chain.gas_limit = 1
+    world.chain.history_blocks = 0
+    world.chain.mine(timestamp=int(world.clock.now().timestamp()))
+    with pytest.raises(ChainUnavailable, match="gas_limit"):
+        world.ask()
+
+
+def test_what_is_kept_of_a_block_is_bounded(world: QuoteWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many different questions come, memory does not grow with them, and the answers stay right."""
+    monkeypatch.setattr(quote_gas, "_MOST_KEPT", 10)
+    monkeypatch.setattr(fee_view, "_MOST_KEPT", 10)
+    for number in range(100):
+        quote = world.ask(transfer=f"t-{number}", within_blocks=number + 1)
+        assert quote["gas"]["expected"] == 70_212
+        assert quote["withinBlocks"] == number + 1
+    [view] = world.quotes._views.values()
+    assert view.fresh is not None
+    assert max(map(len, (view.fresh.gas, view.fresh.made, view.fresh.answers, view.fresh.asked))) <= 15
 
 
 def test_a_reorg_is_another_block(world: QuoteWorld) -> None:

@@ -68,6 +68,12 @@ def test_what_is_wrong_is_named(known: Registry, query: str, field: str) -> None
         read_request(parse_query(query), known)
 
 
+def test_half_a_surrogate_pair_is_no_transfer(known: Registry) -> None:
+    """What a command line makes of bytes that are no text is refused by name."""
+    with pytest.raises(InvalidInput, match="transfer"):
+        read_request({"action": "agree_send", "transfer": "\udcff"}, known)
+
+
 def test_what_is_left_out_has_its_default(known: Registry) -> None:
     """One chain and one contract need not be named; the deadline is 5 blocks, the wanted chance 0.98."""
     asked = read_request(parse_query("action=mint_tokens"), known)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.app.log_batch import LOGS, LogBatch
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS, SUPERSEDED
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import PROOF_LIMIT, STATES
@@ -17,6 +17,8 @@ from tests.support.world import LEVEL_2, LEVEL_3, World
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.every_store
 
 
 def test_a_straight_world_is_left_alone(world: World) -> None:
@@ -117,6 +119,7 @@ def test_an_edit_that_hid_a_missing_event_is_undone_in_one_run(world: World) -> 
     world.assert_straight()
 
 
+@pytest.mark.memory_only
 def test_a_stored_event_that_was_never_projected_is_projected(world: World) -> None:
     """A trigger that gave up is its own cause: the event is not appended again, only projected."""
     world.start("a")

@@ -16,6 +16,8 @@ from tests.support.world import ADDRESS, World
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.every_store
+
 OTHER = "0x" + "b0" * 20
 SENT = "0x" + "31" * 32
 

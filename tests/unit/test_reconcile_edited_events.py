@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.app.reconcile import ReconcileSettings
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import CORRECTION, EVENTS
 from tests.support.world import LEVEL_3, World
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.ports import Document
+
+pytestmark = pytest.mark.every_store
 
 
 def _edit(world: World, proof: str, **data: Any) -> Document:
@@ -88,4 +90,24 @@ def test_whatever_was_edited_the_state_is_right_again(world: World, data: dict[s
     world.run()
     told = _told(world, "financial")
     assert {name: told[name] for name in before["data"]} == before["data"]
+    world.assert_straight()
+
+
+@pytest.mark.parametrize("place", ["b", "nobody", "x/y", ""])
+def test_an_event_that_was_moved_to_another_transfer_counts_for_nobody(world: World, place: str) -> None:
+    """One transfer does not show another one's steps, and the one that lost it is told its log again."""
+    world.start("a")
+    world.start("b")
+    world.live("a", LEVEL_3[:3])
+    world.clock.advance(3_600)
+    identity = (world.state("a") or {})["milestones"]["financial"]["eventId"]
+    event = world.documents.get(EVENTS, identity)
+    assert event
+    world.documents.put(EVENTS, identity, {**event, "rolloverId": place})
+    world.run()
+    assert (world.state("b") or {})["contractState"] == 0
+    assert world.state("nobody") is None
+    assert (world.state("a") or {})["status"] == "ready_to_record"
+    assert _told(world, "financial")["grossAmount"] == event["data"]["grossAmount"]
+    assert (world.state("a") or {})["milestones"]["financial"]["eventId"] != identity
     world.assert_straight()

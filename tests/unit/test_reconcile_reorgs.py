@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.app.event_log import MAPPINGS
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS, REINSTATED
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import is_superseded
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.ports import RawLog
+
+pytestmark = pytest.mark.every_store
 
 
 def _mined_again(world: World, transfer_id: str, gone: RawLog, state: int, **other: Any) -> list[RawLog]:
@@ -158,6 +160,7 @@ def test_what_closed_a_transfer_is_looked_at_until_no_reorg_can_reach_it(tmp_pat
     world.assert_straight()
 
 
+@pytest.mark.memory_only
 def test_blocks_that_no_reorg_can_reach_are_not_asked_for_again(world: World) -> None:
     """What was held against the chain once costs nothing in later runs."""
     for number in range(20):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.app.lease import Lease
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.comparison import MISSING
 from shared.domain.events import EVENTS
 from shared.errors import Conflict, InvalidInput, NotFound
@@ -16,6 +16,8 @@ from tests.support.world import ADDRESS, LEVEL_3, RECEIVER, SENDER, World
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.every_store
 
 
 def test_custodian_levels_are_compared(world: World) -> None:
@@ -89,6 +91,7 @@ def test_what_is_late_is_neither_counted_nor_repaired_by_the_schedule(world: Wor
     assert world.reconcile.run()["createdCount"] == 1
 
 
+@pytest.mark.memory_only
 def test_a_listener_that_died_is_excused_for_an_hour(world: World) -> None:
     """What it left unread is late first, which is not straight, then counted, repaired and alerted on."""
     for number in range(6):
@@ -110,6 +113,7 @@ def test_a_listener_that_died_is_excused_for_an_hour(world: World) -> None:
     assert is_straight(world.reconcile.run())
 
 
+@pytest.mark.memory_only
 def test_a_listener_that_gets_on_is_waited_for(world: World) -> None:
     """While it passes what it was awaited at, though always behind, what is missing is late, for hours."""
     for number in range(30):
@@ -193,12 +197,14 @@ def test_a_block_that_is_none_is_refused(world: World, block: str) -> None:
         world.run(block=block)
 
 
+@pytest.mark.memory_only
 def test_past_the_limit_a_run_is_tiered(tmp_path: Path) -> None:
     """Of many open transfers a run takes those that changed and a share; all are covered in time."""
     world = World(tmp_path, settings=ReconcileSettings(page_size=3, every_run_limit=4, rotation_runs=4))
     for number in range(12):
         world.start(f"t{number:02}")
         world.act(f"t{number:02}", "agree_send")
+    world.clock.advance(600)
     first = world.run()
     key = f"1:{ADDRESS}"
     assert first["coverage"][key]["tiered"]
@@ -230,3 +236,21 @@ def test_what_was_closed_before_the_chain_told_is_checked(world: World) -> None:
     reports = [world.reconcile.run() for _ in range(2)]
     assert sum(report["createdCount"] for report in reports) == 2
     world.assert_straight()
+
+
+def test_an_event_dated_into_the_future_hides_no_change(tmp_path: Path) -> None:
+    """Past the limit, what changed is looked at by the time of storing: a claim of 9999 stops nothing."""
+    world = World(tmp_path, settings=ReconcileSettings(every_run_limit=0, rotation_runs=10_000))
+    for name in "abcdef":
+        world.start(name)
+        world.live(name, LEVEL_3[:2])
+    odd = {"eventId": "odd", "eventType": "rollover.documents_verified", "rolloverId": "a", "data": {}}
+    stored = {**odd, "timestamp": "2023-11-14T22:30:00Z", "audit": {"storedAt": "9999"}}
+    world.documents.put("events", "odd", stored)
+    world.projection.project([stored])
+    for _ in range(3):
+        world.clock.advance(600)
+        world.reconcile.run()
+    world.act("e", "financial")
+    [coverage] = world.reconcile.run()["coverage"].values()
+    assert coverage["changed"] == 2, coverage

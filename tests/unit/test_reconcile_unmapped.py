@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from eth_abi.abi import encode
 
@@ -11,7 +13,10 @@ from shared.app.reconcile_report import is_straight
 from shared.domain.comparison import INCONSISTENT
 from shared.domain.events import CORRECTION, EVENTS
 from shared.domain.hashing import transfer_hash
+from shared.ports import Query
 from tests.support.world import LEVEL_3, RECEIVER, SENDER, World
+
+pytestmark = pytest.mark.every_store
 
 
 def test_an_unmapped_transfer_is_joined_by_its_calldata(world: World) -> None:
@@ -44,15 +49,26 @@ def test_a_reference_that_is_not_the_hash_resolves_nothing(world: World) -> None
     assert (report["joined"], report["unmapped"]) == ([], [transfer_hash("a")])
 
 
-def test_calldata_that_told_nothing_is_not_read_again(world: World) -> None:
-    """A hash that nothing resolves costs its requests once, and those of a page from then on."""
-    world.act("a", "agree_send")
+@pytest.mark.parametrize("reference", [None, "a/b", "", "__x__", "x" * 1501])
+def test_calldata_that_told_nothing_is_not_read_again(world: World, reference: str | None) -> None:
+    """A hash that nothing resolves, or a name that no document has, costs its requests once."""
+    agree = next(f for f, _ in world.spec.references)
+    types = ["bytes32", "address", "address", "uint8", "uint8", "string"]
+    name = "a" if reference is None else reference
+    values = [bytes.fromhex(transfer_hash(name)[2:]), SENDER, RECEIVER, 1, 1, name]
+    called = b"" if reference is None else bytes.fromhex(agree.selector[2:]) + encode(types, values)
+    world.act(name, "agree_send", calldata=called)
+    before = world.chain.requests
     world.run()
     first = world.chain.requests
     world.run()
     second = world.chain.requests
     world.run()
     assert second - first == world.chain.requests - second
+    assert world.chain.requests - second < first - before
+    if reference is not None:
+        assert world.documents.query(MAPPINGS, Query()) == []
+        return
     world.documents.put("transfer_hash_mappings", transfer_hash("a"), {"transferId": "a"})
     assert world.run()["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
 
@@ -198,4 +214,25 @@ def test_an_event_deleted_from_a_joined_hash_is_found(world: World, kind: str, *
     assert told == [({"event_deleted": 1}, [deleted["eventId"]])]
     hashes = [sorted(e["audit"]["eventHash"] for e in each) for each in (before, world.events(bare))]
     assert hashes[0] == hashes[1]
+    world.assert_straight()
+
+
+@pytest.mark.parametrize("mapping", [None, {}, {"transferId": None, "by": "app"}, {"transferId": 5}])
+@pytest.mark.parametrize("one", [True, False])
+def test_what_the_application_started_and_never_mapped_is_joined(
+    world: World, mapping: dict[str, Any] | None, *, one: bool
+) -> None:
+    """Its id has the hash under which a log is kept: no calldata need tell, and the mapping is written."""
+    world.start("a", mapped=False)
+    if mapping is not None:
+        world.documents.put(MAPPINGS, transfer_hash("a"), mapping)
+    world.act("a", "agree_send")
+    dry = world.run(dry_run=True)
+    assert (dry["causes"], dry["joined"]) == ({"missing_event": 1}, [])
+    report = world.reconcile.run_one("a") if one else world.run()
+    assert report["joined"] == [{"hash": transfer_hash("a"), "rolloverId": "a"}]
+    assert not report["mismatchCount"]
+    assert (world.state("a") or {})["contractState"] == 2
+    written = {"transferId": "a", "resolvedFrom": "rolloverId"}
+    assert world.documents.get(MAPPINGS, transfer_hash("a")) == {**(mapping or {}), **written}
     world.assert_straight()

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from tests.support.world import LEVEL_3, World
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.every_store
 
 
 def _claim(world: World, transfer_id: str, kind: str) -> None:
@@ -72,6 +74,7 @@ def test_a_dry_run_tells_of_the_log(world: World) -> None:
     assert len(world.events("a")) == events
 
 
+@pytest.mark.memory_only
 def test_the_schedule_leaves_to_the_listener_what_it_has_not_read(world: World) -> None:
     """A log that the live path may still bring is late, not missing."""
     _hidden(world, "a")

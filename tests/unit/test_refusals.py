@@ -7,6 +7,7 @@ providers themselves), ``dank_mids`` BobTheBuidler/dank_mids, the others are nam
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -19,7 +20,7 @@ from shared.errors import ChainUnavailable, RangeRefused, RateLimited
 from tests.support.endpoints import Fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ASKED = 20_000
 
@@ -168,20 +169,45 @@ def test_what_fewer_blocks_would_not_change(code: int, message: str) -> None:
     assert fleet.pool.limits(fleet.all[0]).range.blocks is None
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        *ELSEWHERE,
+        (-32601, "the method is not available for this range"),
+        (-32600, "beyond your plan: get an API key"),
+    ],
+)
+def test_what_goes_on_to_be_refused_is_narrowed(code: int, message: str) -> None:
+    """An endpoint alone that goes on refusing in words for something else is asked for fewer blocks, too."""
+    fleet = Fleet(1)
+    taken: list[int] = []
+
+    def at_most_ten(_method: str, params: Sequence[Any]) -> list[Any]:
+        asked = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
+        if asked > 10:
+            raise _refusal(code, message)
+        taken.append(asked)
+        return []
+
+    fleet.all[0].answers = at_most_ten
+    for _ in range(100):
+        with contextlib.suppress(ChainUnavailable):
+            range_query(fleet, fleet.pool.limits(fleet.all[0]).range.blocks or ASKED)
+    assert len(taken) > 50
+
+
 @pytest.mark.parametrize(("who", "source", "code", "message", "data", "pause_s"), RATES)
 def test_a_refused_rate_is_no_refused_range(
     who: str, source: str, code: int, message: str, data: Any, pause_s: float | None
 ) -> None:
-    """A refusal for the number of requests paces the endpoint, keeps its range, and goes to another one."""
+    """A refusal for the number of requests keeps the endpoint's range, and the query goes to another one."""
     failure = _refusal(code, message, data)
     assert isinstance(failure, RateLimited), (who, source)
     assert not isinstance(failure, LimitMet)
     assert failure.retry_after_s == pause_s
     fleet = refusing(failure)
     assert range_query(fleet, ASKED) == []
-    limits = fleet.pool.limits(fleet.all[0])
-    assert limits.range.blocks is None
-    assert limits.rate.per_s is not None
+    assert fleet.pool.limits(fleet.all[0]).range.blocks is None
     assert fleet.pool.current is fleet.all[1]
 
 
@@ -216,9 +242,8 @@ def test_an_unknown_wording_for_what_was_served() -> None:
     range_query(fleet, ASKED)
     fleet.all[0].answers = _raising(_refusal(-32603, "Internal error"))
     limit = fleet.pool.limits(fleet.all[0]).range
-    with pytest.raises(CallRefused):
-        range_query(fleet, ASKED)
-    assert limit.blocks is None
+    before = fleet.all[0].requests
     with pytest.raises(RangeRefused):
         range_query(fleet, ASKED)
+    assert fleet.all[0].requests == before + 2
     assert limit.blocks == ASKED // 2

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.events import REINSTATED, SUPERSEDED, verdict_event
+from shared.domain.events import REINSTATED, SUPERSEDED
 from shared.domain.hashing import canonical_json, transfer_hash
 from shared.domain.state import PROOF_LIMIT, absorb, fold, is_intact, knows
+from shared.domain.system_events import verdict_event
 from shared.errors import InvalidInput
 from tests.support.histories import CONTRACTS, ROLLOVER, deliveries, evidence, foreign, histories, log_event
 

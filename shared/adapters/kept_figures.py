@@ -1,0 +1,115 @@
+"""Figures kept in this process until they are written somewhere: sums, last values and distributions."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from shared.domain.metrics import COUNTER, GAUGE, HISTOGRAM, metric_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.domain.metrics import Metric
+
+Key = tuple[str, ...]
+"""A figure's name, then the values of its labels in the table's order."""
+
+
+@dataclass(slots=True)
+class Distribution:
+    """Observations so far: how many, mean, sum of squared deviations, and how many in each bucket.
+
+    Bucket i holds what is at least bound i - 1 and below bound i. Mean and deviations are updated one by
+    one after Welford, which loses no precision to large sums.
+    """
+
+    buckets: list[int]
+    count: int = 0
+    mean: float = 0.0
+    deviation: float = 0.0
+
+    def add(self, value: float, bounds: tuple[float, ...]) -> None:
+        """Take up one observation."""
+        self.count += 1
+        step = value - self.mean
+        self.mean += step / self.count
+        self.deviation += step * (value - self.mean)
+        self.buckets[bisect_right(bounds, value)] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One figure as it stands: its labels, and a sum, a last value or a distribution."""
+
+    metric: Metric
+    key: Key
+    value: float | Distribution
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The values of its labels by their names."""
+        return dict(zip(self.metric.labels, self.key[1:], strict=True))
+
+
+@dataclass(slots=True)
+class KeptFigures:
+    """Keeps figures of the table; safe to share between threads. KeyError for what is not in the table."""
+
+    _values: dict[Key, float | Distribution] = field(default_factory=dict)
+    _metrics: dict[Key, Metric] = field(default_factory=dict)
+    _changed: dict[Key, None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, name: str, amount: float, labels: dict[str, str]) -> None:
+        """Add to a counter."""
+        metric, key = _key(name, COUNTER, labels)
+        with self._lock:
+            self._values[key] = self._values.get(key, 0.0) + amount  # type: ignore[operator]
+            self._note(metric, key)
+
+    def gauge(self, name: str, value: float, labels: dict[str, str]) -> None:
+        """Set a figure."""
+        metric, key = _key(name, GAUGE, labels)
+        with self._lock:
+            self._values[key] = float(value)
+            self._note(metric, key)
+
+    def observe(self, name: str, value: float, labels: dict[str, str]) -> None:
+        """Add an observation."""
+        metric, key = _key(name, HISTOGRAM, labels)
+        with self._lock:
+            kept = self._values.setdefault(key, Distribution([0] * (len(metric.buckets) + 1)))
+            kept.add(value, metric.buckets)  # type: ignore[union-attr]
+            self._note(metric, key)
+
+    def take_changed(self) -> list[Kept]:
+        """Return what changed since it was last taken, as it stands now."""
+        with self._lock:
+            changed, self._changed = self._changed, {}
+            return [Kept(self._metrics[key], key, _copy(self._values[key])) for key in changed]
+
+    def hand_back(self, keys: Iterable[Key]) -> None:
+        """Count these as changed again: they were taken and could not be written."""
+        with self._lock:
+            self._changed.update(dict.fromkeys(keys))
+
+    @property
+    def has_changed(self) -> bool:
+        """Say whether there is anything to take."""
+        return bool(self._changed)
+
+    def _note(self, metric: Metric, key: Key) -> None:
+        self._metrics[key] = metric
+        self._changed[key] = None
+
+
+def _key(name: str, kind: str, labels: dict[str, str]) -> tuple[Metric, Key]:
+    metric = metric_of(name, kind, labels)
+    return metric, (name, *(str(labels[label]) for label in metric.labels))
+
+
+def _copy(value: float | Distribution) -> float | Distribution:
+    return replace(value, buckets=list(value.buckets)) if isinstance(value, Distribution) else value

@@ -1,0 +1,40 @@
+# What everything rests on: the project's services, and what the bundle says of itself.
+
+locals {
+  empty_bundle = { contracts = [], functions = {}, labels = {}, metrics = {}, schedules = {}, settings = [], subscriptions = {} }
+  # Without a manifest the validation of var.bundle says what to do; the rest must not fail before it.
+  bundle = try(jsondecode(file("${var.bundle}/manifest.json")), local.empty_bundle)
+
+  labels = merge(var.labels, { app = "plumbline", environment = var.environment })
+
+  # Every resource takes the project from here, and so waits for the services that it needs.
+  project_id = one(distinct(values(google_project_service.used)[*].project))
+}
+
+resource "google_project_service" "used" {
+  for_each = toset([
+    "artifactregistry.googleapis.com",
+    "cloudbuild.googleapis.com",
+    "cloudfunctions.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "eventarc.googleapis.com",
+    "eventarcpublishing.googleapis.com",
+    "firebaserules.googleapis.com",
+    "firestore.googleapis.com",
+    "iam.googleapis.com",
+    "logging.googleapis.com",
+    "monitoring.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+    "storage.googleapis.com",
+  ])
+
+  project            = var.project_id
+  service            = each.value
+  disable_on_destroy = false # the application may use it, too
+}
+
+data "google_project" "here" {
+  project_id = local.project_id
+}
