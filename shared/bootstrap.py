@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
     from shared.app.follow_settings import FollowSettings
+    from shared.app.gas_report import GasReport
     from shared.app.handle_chain_event import HandleChainEvent
     from shared.app.listener_health import ListenerHealth
     from shared.app.listeners import Listeners
@@ -256,6 +257,13 @@ class Plumbline:
             self.registry, self.chain, self._chain_fees, self.documents, self.clock,
             history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
         )  # fmt: skip
+
+    @cached_property
+    def gas_report(self) -> GasReport:
+        """The optimisation report of ``functions/quote_gas``."""
+        from shared.app.gas_report import GasReport
+
+        return GasReport(self.documents, self.registry, self.clock, self.settings.platform_wallets)
 
     def _chain_fees(self, chain_id: int) -> ChainFees:
         if chain_id in self.settings.fees:

@@ -1,4 +1,4 @@
-"""Learning from receipts: the gas that each action used, and how the platform's own wallets fared."""
+"""Learning from receipts: the gas that each action used, what was paid, and how our own wallets fared."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.domain.events import EVENTS
 from shared.domain.fee_record import (
     GAS_SAMPLES,
+    PAID_SAMPLES,
     TIP_SAMPLES,
     GasSample,
+    PaidSample,
     TipSample,
     gas_document,
     gas_samples,
+    paid_document,
+    paid_samples,
     samples_key,
     tip_document,
     tip_samples,
@@ -38,12 +42,14 @@ _MOST_EVENTS: Final = 200
 
 
 class ReceiptSamples:
-    """Keeps ``gas_samples`` and ``tip_samples`` of one chain; the same receipts again change nothing.
+    """Keeps ``gas_samples``, ``paid_samples`` and ``tip_samples`` of one chain.
+
+    The same receipts again change nothing.
 
     A transaction's gas is its action's only where it called the contract itself, for one transfer: the
-    action is that of its first log. ``wallets`` (lower-case) are the platform's own: of theirs, where an
-    event of the application says when it was sent (`….pending` with its ``transactionHash``), the tip and
-    the blocks that it waited are kept, too.
+    action is that of its first log. ``wallets`` (lower-case) are the platform's own: of theirs (of all, if
+    none is named) it is kept what they paid. Where an event of the application says when one of theirs was
+    sent (`….pending` with its ``transactionHash``), the tip and the blocks that it waited are kept, too.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class ReceiptSamples:
         """
         gas: dict[str, list[GasSample]] = defaultdict(list)
         tips: list[TipSample] = []
+        paid: list[PaidSample] = []
         for block in blocks:
             for name, logs in _by_transaction(block).items():
                 first = self._first_step(logs)
@@ -68,16 +75,25 @@ class ReceiptSamples:
                     continue
                 spent, number = block.spent[name], block.header.number
                 contract = str(logs[0]["address"]).lower()
+                spec_key, action = f"{self._chain_id}:{contract}", str(STEPS[first.step].action)
                 if spent.to == contract:
-                    key = samples_key(f"{self._chain_id}:{contract}", str(STEPS[first.step].action))
-                    gas[key].append(GasSample(name, number, spent.gas_used))
+                    gas[samples_key(spec_key, action)].append(GasSample(name, number, spent.gas_used))
+                    price, base_fee = spent.price_wei, block.header.base_fee_wei
+                    if self._is_ours(block, name) and price is not None and (base_fee or 0) <= price:
+                        of = (name, number, spec_key, action)
+                        paid.append(PaidSample(*of, spent.gas_used, price, base_fee or 0))
                 seen = self._fared(block, name, first, times)
                 if seen is not None:
                     tips.append(TipSample(name, number, seen))
         for key, samples in gas.items():
             self._merge(GAS_SAMPLES, key, samples, gas_samples, gas_document)
+        if paid:
+            self._merge(PAID_SAMPLES, str(self._chain_id), paid, paid_samples, paid_document)
         if tips:
             self._merge(TIP_SAMPLES, str(self._chain_id), tips, tip_samples, tip_document)
+
+    def _is_ours(self, block: BlockRead, name: str) -> bool:
+        return not self._wallets or block.senders.get(name) in self._wallets
 
     def _first_step(self, logs: Sequence[RawLog]) -> DecodedLog | None:
         """Return what the first log says, if all are of one contract and one transfer."""

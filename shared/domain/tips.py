@@ -58,8 +58,9 @@ class TipChoice:
     """The cheapest tip for a wanted chance; ``reached`` False: none surely gives it, this does best.
 
     ``confidence`` is high, medium or low by the number of observations of the present regime that speak for
-    it; low, too, where the present base fee is beyond all that were observed. Where blocks alone are known
-    they are what is counted, and it is never high. ``chance`` is None for a tip below all that were seen.
+    it; low, too, where the present base fee is beyond all that were observed. Blocks whose tips are known
+    count instead where they are more, but never make it high. ``chance`` is None for a tip below all that
+    were seen.
     """
 
     tip_wei: int
@@ -145,13 +146,12 @@ class TipModel:
         return "high" if support >= HIGH_FROM else "medium"
 
     def _support(self, tip_wei: int) -> int:
-        if not self._observations:
-            return min(len(self._entries), HIGH_FROM - 1)
         here = self._regime_of(self._base_fee_wei)
-        return sum(
+        seen = sum(
             seen.tip_wei <= tip_wei and self._regime_of(seen.base_fee_wei) == here
             for seen in self._observations
         )
+        return max(seen, min(len(self._entries), HIGH_FROM - 1))
 
     def _regime_of(self, base_fee_wei: int) -> int:
         if not self._bounds or self._bounds[0] == self._bounds[1] == base_fee_wei:

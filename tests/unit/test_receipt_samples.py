@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.app.fee_records import FeeRecords
 from shared.app.receipt_samples import ReceiptSamples
-from shared.domain.fee_record import GAS_SAMPLES, GAS_SAMPLES_KEPT, TIP_SAMPLES, tip_samples
+from shared.domain.fee_record import GAS_SAMPLES, GAS_SAMPLES_KEPT, PAID_SAMPLES, TIP_SAMPLES, tip_samples
 from shared.domain.hashing import transfer_hash
 from shared.errors import UndecodableLog
 from shared.ports import Query, Spent
@@ -51,7 +51,7 @@ def samples(scene: Scene) -> dict[str, Any]:
     """Return every document of samples."""
     return {
         f"{collection}/{key}": document
-        for collection in (GAS_SAMPLES, TIP_SAMPLES)
+        for collection in (GAS_SAMPLES, PAID_SAMPLES, TIP_SAMPLES)
         for key, document in scene.store.query(collection, Query())
     }
 
@@ -72,7 +72,7 @@ def test_the_last_fifty_are_learned_from() -> None:
     assert (found.count, found.least, found.most) == (GAS_SAMPLES_KEPT, 61_000, 110_000)
     assert found.mean == 85_500
     assert found.p95 == 108_000
-    assert list(samples(scene)) == [f"{GAS_SAMPLES}/{KEY}"]
+    assert list(samples(scene)) == [f"{GAS_SAMPLES}/{KEY}", f"{PAID_SAMPLES}/1"]
 
 
 def test_what_was_learned_survives_a_restart_and_a_second_listener() -> None:
