@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
     from shared.app.follow_settings import FollowSettings
+    from shared.app.gas_report import GasReport
     from shared.app.handle_chain_event import HandleChainEvent
     from shared.app.listener_health import ListenerHealth
     from shared.app.listeners import Listeners
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from shared.app.project_events import ProjectEvents
     from shared.app.quote_gas import QuoteGas
     from shared.app.reconcile import Reconcile
+    from shared.app.record_fees import RecordFees
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
     from shared.errors import PlumblineError
@@ -235,6 +237,13 @@ class Plumbline:
             history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
         )  # fmt: skip
 
+    @cached_property
+    def gas_report(self) -> GasReport:
+        """The optimisation report of ``functions/quote_gas``."""
+        from shared.app.gas_report import GasReport
+
+        return GasReport(self.documents, self.registry, self.clock, self.settings.platform_wallets)
+
     def _chain_fees(self, chain_id: int) -> ChainFees:
         if chain_id in self.settings.fees:
             from shared.domain.fee_settings import chain_fees
@@ -299,12 +308,29 @@ class Plumbline:
         follow = FollowChain(
             chain, self.documents, self.bus, self.registry, self.clock, self._follow_settings(),
             metrics=self.metrics, socket=(lambda: socket.connected) if socket else None,
+            fees=self._record_fees(chain),
         )  # fmt: skip
         try:
             follow.run(doorbell)
         finally:
             if socket:
                 socket.close()
+
+    def _record_fees(self, chain: Chain) -> RecordFees | None:
+        kept = self.settings.whole("fee_blocks")
+        if not kept:
+            return None
+        from shared.adapters.endpoint_rota import in_thread
+        from shared.app.fee_store import FeeStore
+        from shared.app.receipt_samples import ReceiptSamples
+        from shared.app.record_fees import RecordFees
+
+        wallets = self.settings.platform_wallets
+        return RecordFees(
+            chain, FeeStore(self.documents, chain.chain_id, kept),
+            ReceiptSamples(self.documents, self.registry, chain.chain_id, wallets),
+            self.clock, self.metrics, kept=kept, background=partial(in_thread, name="fees"),
+        )  # fmt: skip
 
     def _heads(self, chain_id: int, doorbell: Doorbell) -> WebsocketHeads | None:
         url = self.settings.ws_urls.get(chain_id)

@@ -37,18 +37,22 @@ def _quote(request: Request) -> Answer:
     return quote_answer(quote.body, quote.tag, quote.fresh_s, known)
 
 
+def _report(request: Request) -> Answer:
+    return answer(plumbline().gas_report.answer(request.query_string.decode("ascii", "replace")))
+
+
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request
     from shared.app.quote_openapi import openapi  # noqa: PLC0415 - few ever ask for it
 
     return answer(openapi())
 
 
-ROUTES = {"/": _quote, "/quote": _quote, "/openapi.json": _openapi}
+ROUTES = {"/": _quote, "/quote": _quote, "/report": _report, "/openapi.json": _openapi}
 
 
 @functions_framework.http
 def quote_gas(request: Request) -> Answer:
-    """Quote: GET ``/quote`` (or ``/``) with the fields of the description at ``/openapi.json``."""
+    """Quote or report: GET ``/quote`` (or ``/``) or ``/report``, as ``/openapi.json`` describes them."""
     try:
         route = ROUTES.get(request.path)
         if route is None:

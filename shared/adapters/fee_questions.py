@@ -74,6 +74,24 @@ def ask_fees(
     )
 
 
+def ask_history(
+    endpoint: JsonRpcEndpoint, newest: int, blocks: int, percentiles: Sequence[float]
+) -> FeeHistory | None:
+    """Ask for the fee history of so many blocks up to a height; None where the node does not tell it.
+
+    That holds for an answer of another shape, too: whoever asks reads on without tips, and an endpoint is not
+    to be left for it.
+    """
+    try:
+        answer = endpoint.call("eth_feeHistory", [hex(blocks), hex(newest), list(percentiles)])
+    except CallRefused:
+        return None
+    try:
+        return None if answer is None else read_history(answer, percentiles)
+    except ChainUnavailable:
+        return None
+
+
 def ask_gas(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
     """Ask for the gas of calls, in one batch."""
     return _gas(endpoint, questions, endpoint.batch(_gas_entries(questions))) if questions else {}
