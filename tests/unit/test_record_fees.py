@@ -184,7 +184,7 @@ def test_a_listener_that_lost_its_lease_writes_no_rows() -> None:
     scene.settle()
     store = FeeStore(scene.store, 1, 1000)
     rows = list(stored(scene).values())
-    wrong = replace(rows[-1], block_hash="0x" + "ee" * 32)
+    wrong = rows[-1]._replace(block_hash="0x" + "ee" * 32)
     fence = scene.store.get("leases", "follow-chain:1")["fence"]
     before = documents(scene)
     with pytest.raises(Conflict):
