@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from shared.config_operators import PROMETHEUS
 from shared.app.doorbell import set_by_handler
+from shared.config_operators import PROMETHEUS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
