@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from shared.adapters.health_server import HealthServer
-    from shared.adapters.websocket_heads import WebsocketHeads
     from shared.app.alerts import Alerts
     from shared.app.deadletters import DeadLetters
-    from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
-    from shared.app.follow_settings import FollowSettings
     from shared.app.gas_report import GasReport
     from shared.app.handle_chain_event import HandleChainEvent
     from shared.app.listener_health import ListenerHealth
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from shared.app.project_events import ProjectEvents
     from shared.app.quote_gas import QuoteGas
     from shared.app.reconcile import Reconcile
-    from shared.app.record_fees import RecordFees
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
     from shared.errors import PlumblineError
@@ -281,9 +277,11 @@ class Plumbline:
     def listeners(self) -> Listeners:
         """The listeners of ``functions/listen_chain``, one for each chain; ConfigError for a bad setting."""
         from shared.app.listeners import Listeners
+        from shared.bootstrap_listener import follow
 
         chains = self.chains
-        return Listeners(list(chains), lambda chain_id, bell: self._follow(chains[chain_id], bell))
+        wired = (self.settings, self.documents, self.bus, self.registry, self.clock, self.metrics)
+        return Listeners(list(chains), lambda chain_id, bell: follow(chains[chain_id], bell, *wired))
 
     def health_server(self, listeners: Listeners) -> HealthServer:
         """Return the server of the listeners' health; ConfigError where its port cannot be had."""
@@ -296,73 +294,6 @@ class Plumbline:
             return HealthServer(port, answers)
         except OSError as error:
             raise ConfigError(f"PLUMBLINE_HEALTH_PORT {port} cannot be used: {error.strerror}") from error
-
-    def _follow(self, chain: Chain, doorbell: Doorbell) -> None:
-        with log_lines.about(chainId=chain.chain_id):
-            self._follow_on(chain, doorbell)
-
-    def _follow_on(self, chain: Chain, doorbell: Doorbell) -> None:
-        from shared.app.follow_chain import FollowChain
-
-        socket = self._heads(chain.chain_id, doorbell)
-        follow = FollowChain(
-            chain, self.documents, self.bus, self.registry, self.clock, self._follow_settings(),
-            metrics=self.metrics, socket=(lambda: socket.connected) if socket else None,
-            fees=self._record_fees(chain),
-        )  # fmt: skip
-        try:
-            follow.run(doorbell)
-        finally:
-            if socket:
-                socket.close()
-
-    def _record_fees(self, chain: Chain) -> RecordFees | None:
-        kept = self.settings.whole("fee_blocks")
-        if not kept:
-            return None
-        from shared.adapters.endpoint_rota import in_thread
-        from shared.app.fee_store import FeeStore
-        from shared.app.receipt_samples import ReceiptSamples
-        from shared.app.record_fees import RecordFees
-
-        wallets = self.settings.platform_wallets
-        return RecordFees(
-            chain, FeeStore(self.documents, chain.chain_id, kept),
-            ReceiptSamples(self.documents, self.registry, chain.chain_id, wallets),
-            self.clock, self.metrics, kept=kept, background=partial(in_thread, name="fees"),
-        )  # fmt: skip
-
-    def _heads(self, chain_id: int, doorbell: Doorbell) -> WebsocketHeads | None:
-        url = self.settings.ws_urls.get(chain_id)
-        if url is None:
-            return None
-        from shared.adapters.websocket_heads import WebsocketHeads
-
-        silent_s = self.settings.number("socket_silent_s")
-        heads = WebsocketHeads(url, f"socket of chain {chain_id}", doorbell.ring, silent_s=silent_s)
-        heads.start()
-        return heads
-
-    def _follow_settings(self) -> FollowSettings:
-        from shared.app.follow_settings import FollowSettings
-
-        settings = self.settings
-        start = settings.whole("start_block")
-        return FollowSettings(
-            start_block=start if start >= 0 else None,
-            poll_s=settings.number("poll_s"),
-            tags_s=settings.number("tags_s"),
-            max_range=settings.whole("max_range"),
-            max_logs=settings.whole("max_logs"),
-            window=settings.whole("window"),
-            publish_batch=settings.whole("publish_batch"),
-            lease_s=settings.number("listener_lease_s"),
-            max_backoff_s=settings.number("max_backoff_s"),
-            second_reading_s=settings.number("second_reading_s"),
-            prove_blocks=settings.whole("prove_blocks"),
-            report_s=settings.number("report_s"),
-            with_senders=bool(settings.platform_wallets),
-        )
 
 
 @cache
