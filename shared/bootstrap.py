@@ -133,8 +133,7 @@ class Plumbline:
                 "project_id": place.project,
                 "location": place.region,
                 "namespace": "plumbline",
-                # Cloud Run says by K_SERVICE which function this is.
-                "job": os.environ.get("K_SERVICE", "plumbline"),
+                "job": log_lines.cloud_name() or "plumbline",
                 "task_id": uuid.uuid4().hex,
             }
             metrics = CloudMonitoringMetrics(place.project, resource, self.clock)
