@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S: Final = 30.0
 # Whoever commits past the limit writes the log back into the file while the others wait, so all keep to the
-# same one: 32 MB. Some builds of SQLite fill with zeros what is deleted, which costs as much as writing it:
+# same one: 64 MB. Some builds of SQLite fill with zeros what is deleted, which costs as much as writing it:
 # each message of the bus a second time.
 _PRAGMAS: Final = """
 PRAGMA synchronous = NORMAL;
-PRAGMA wal_autocheckpoint = 8000;
+PRAGMA wal_autocheckpoint = 16000;
 PRAGMA cache_size = -8000;
 PRAGMA secure_delete = OFF;
 """

@@ -1,8 +1,9 @@
-"""Back-fill whole lives, against a plain web3.py loop that decodes and inserts row by row.
+"""Back-fill whole lives in one process, against a plain web3.py loop that decodes and inserts row by row.
 
-Run: ``python -m tests.performance.bench_backfill [--lives 10000] [--profile]``. All in one process, one
-thing after the other: read and certify, publish, decode, append, project. The floor, for comparison, only
-fetches the logs and parses their JSON. Exits 1 below 8 times the loop.
+Run: ``python -m tests.performance.bench_backfill [--lives 10000] [--profile]``. One thing after the other:
+read and certify, publish, decode, append, project. It says where the time goes; how fast the real path is,
+whose parts run at once, is ``bench_whole_way``'s to say. The floor, for comparison, only fetches the logs and
+parses their JSON. Exits 1 where an event or a state is wrong.
 """
 
 from __future__ import annotations
@@ -24,13 +25,12 @@ from shared.local.escrow.calldata import artefact, whole_life
 from tests.performance.rig import Rig, filled_chain, peak_mb, stopwatch
 from tests.support.chain import parties
 
-TARGET_RATIO = 8
 _RANGE = 50
 _SHOWN = 30
 
 
 def main() -> int:
-    """Run, print, and say whether the target was reached."""
+    """Run, print, and check what was stored."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lives", type=int, default=10_000)
     parser.add_argument("--profile", action="store_true", help="tell where the time goes, and nothing else")
@@ -57,9 +57,9 @@ def main() -> int:
         if (right := rig.documents.count(STATES, (("open", False),))) != lives:
             raise SystemExit(f"{right} states of {lives} are right")
     ratio = ours[0] / plain
-    print(f"ratio {ratio:.1f} (target {TARGET_RATIO}), peak memory {peak_mb():.0f} MB")  # noqa: T201
+    print(f"ratio {ratio:.1f}, peak memory {peak_mb():.0f} MB")  # noqa: T201
     print(f"the floor of fetching and parsing is {floor / ours[0]:.1f} times as fast")  # noqa: T201
-    return 0 if ratio >= TARGET_RATIO else 1
+    return 0
 
 
 def profiled(rig: Rig) -> None:

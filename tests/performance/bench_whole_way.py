@@ -1,8 +1,9 @@
-"""Back-fill whole lives until every state is right, through ``plumbline local``, start-up included.
+"""Back-fill whole lives through ``plumbline local``: until all events are stored, and every state is right.
 
 Run: ``python -m tests.performance.bench_whole_way [--lives 10000]``. The plain web3.py loop (decode, insert
-row by row) runs over the same chain first. Exits 1 below 2.5 times the loop, or where a process took more
-than 250 MB.
+row by row) runs over the same chain first. Exits 1 where, from the moment that ``plumbline local`` is ready,
+events are stored at less than 8 times the loop; where, start-up included, states come at less than 2.5
+times; or where a process took more than 250 MB.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.performance.bench_backfill import plain_loop
 from tests.performance.rig import filled_chain, peaks_mb, stopwatch
 from tests.support.chain import parties
 
+TARGET_STORED = 8
 TARGET_RATIO = 2.5
 MOST_MB = 250
 _DEADLINE_S = 600
@@ -53,32 +55,30 @@ def main() -> int:
             try:
                 if local.stdout is None or not json.loads(local.stdout.readline())["ready"]:
                     raise SystemExit("plumbline local did not get ready")
-                stored = wait_for(store, f"31337:{escrow.address}", lives, logs)
+                ready = time.monotonic()
+                stored = logs / (wait_for(store, f"31337:{escrow.address}", lives, logs) - ready)
                 peaks = peaks_mb(local.pid)
             finally:
                 local.terminate()
                 local.wait()
     ratio = ours[0] / plain
-    print(f"first to last event: {stored / plain:.1f} times the loop")  # noqa: T201
+    print(f"events stored: {stored / plain:.1f} times the loop (target {TARGET_STORED})")  # noqa: T201
     print(f"peak memory: {', '.join(f'{name} {mb:.0f} MB' for name, mb in peaks)}")  # noqa: T201
     print(f"ratio {ratio:.2f} (target {TARGET_RATIO})")  # noqa: T201
-    return 0 if ratio >= TARGET_RATIO and all(mb <= MOST_MB for _, mb in peaks) else 1
+    reached = ratio >= TARGET_RATIO and stored / plain >= TARGET_STORED
+    return 0 if reached and all(mb <= MOST_MB for _, mb in peaks) else 1
 
 
 def wait_for(store: Path, contract_key: str, lives: int, logs: int) -> float:
-    """Wait until every life is closed and every log is an event; return events a second, without start-up."""
+    """Wait until every life is closed and every log is an event; return when all events were there."""
     documents = SqliteDocuments(store)
     deadline = time.monotonic() + _DEADLINE_S
-    first: tuple[float, int] | None = None
-    rate = 0.0
+    stored = 0.0
     while time.monotonic() < deadline:
-        events = documents.count(EVENTS)
-        if events and first is None:
-            first = time.monotonic(), events
-        if events == logs and first and not rate:
-            rate = (events - first[1]) / (time.monotonic() - first[0])
-        if rate and documents.count(STATES, (("contractKey", contract_key), ("open", False))) >= lives:
-            return rate
+        if not stored and documents.count(EVENTS) == logs:
+            stored = time.monotonic()
+        if stored and documents.count(STATES, (("contractKey", contract_key), ("open", False))) >= lives:
+            return stored
         time.sleep(0.1)
     raise SystemExit("not done within the deadline")
 
