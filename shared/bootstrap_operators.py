@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from typing import TYPE_CHECKING
 
 from shared.config_operators import MONITORING, PROMETHEUS
+from shared.logging import cloud_name
 
 if TYPE_CHECKING:
     from shared.app.alerts import Alerts
@@ -28,8 +28,7 @@ def metrics_at(place: MetricsPlace, clock: Clock) -> Metrics:
             "project_id": place.project,
             "location": place.region,
             "namespace": "plumbline",
-            # Cloud Run says by K_SERVICE which function this is.
-            "job": os.environ.get("K_SERVICE", "plumbline"),
+            "job": cloud_name() or "plumbline",
             "task_id": uuid.uuid4().hex,
         }
         return CloudMonitoringMetrics(place.project, resource, clock)

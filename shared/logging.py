@@ -126,12 +126,20 @@ class ReadableLines(JsonLines):
         return line if plain else f"{colour}{line}\x1b[0m"
 
 
+def cloud_name() -> str | None:
+    """Return what Cloud Run calls this process, a service or a worker pool; None where it is not there.
+
+    Source: https://cloud.google.com/run/docs/container-contract (environment variables).
+    """
+    return os.environ.get("K_SERVICE") or os.environ.get("CLOUD_RUN_WORKER_POOL")
+
+
 def set_up(level: int = logging.INFO) -> None:
-    """Send log records to stderr: JSON under Cloud Run (which sets K_SERVICE), else readable; once."""
+    """Send log records to stderr: JSON under Cloud Run, else readable; once."""
     root = logging.getLogger()
     if any(isinstance(handler.formatter, JsonLines) for handler in root.handlers):
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if os.environ.get("K_SERVICE") else ReadableLines())
+    handler.setFormatter(JsonLines() if cloud_name() else ReadableLines())
     root.addHandler(handler)
     root.setLevel(level)

@@ -1,7 +1,8 @@
 """What a function imports, read from its source: which of our modules, and which of other people's.
 
 Imports inside functions count (heavy ones are made late), those under TYPE_CHECKING do not. Of ``bootstrap``,
-which can wire everything, only those members are followed that the function names, and what they name.
+which can wire everything, only those members are followed that the function names, and what they name; of its
+parts (``bootstrap_operators``) only the functions that are taken from them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 OURS: Final = "shared"
 _BOOTSTRAP: Final = "shared.bootstrap"
 _WIRING: Final = "Plumbline"
+_PART: Final = "shared.bootstrap_"
 
 
 @dataclass
@@ -33,17 +35,26 @@ def imports_of(root: Path, main: Path) -> Imports:
     tree = ast.parse(main.read_text("utf-8"))
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     waiting = list(_modules(root, _imported(_running(tree))))
+    seen: set[str] = set()
     while waiting:
         module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
         if module.partition(".")[0] != OURS:
             found.foreign.add(module)
             continue
+        # PART:NAME is one function of a part of the wiring.
+        module, _, name = module.partition(":")
         path = _path(root, module)
-        if path in found.files:
-            continue
         found.files.add(path)
         tree = ast.parse((root / path).read_text("utf-8"))
-        nodes = _wired(tree, attributes) if module == _BOOTSTRAP else _running(tree)
+        if module == _BOOTSTRAP:
+            nodes = _wired(tree, attributes)
+        elif module.startswith(_PART):
+            nodes = _taken(tree, name)
+        else:
+            nodes = _running(tree)
         waiting.extend(_modules(root, _imported(nodes)))
     return found
 
@@ -85,6 +96,13 @@ def _wired(tree: ast.Module, attributes: Iterable[str]) -> Iterator[ast.AST]:
                 waiting.append(node.attr)
 
 
+def _taken(tree: ast.Module, name: str) -> Iterator[ast.AST]:
+    """Yield the nodes of a part of the wiring without those functions that are not taken."""
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef) or node.name == name:
+            yield from _running(node)
+
+
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield every node that runs: what stands under ``if TYPE_CHECKING`` does not."""
     waiting = [tree]
@@ -114,7 +132,9 @@ def _modules(root: Path, imported: Iterable[tuple[str, str | None]]) -> Iterator
             continue
         parts = module.split(".")
         yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-        if name is not None and _find(root, f"{module}.{name}") is not None:
+        if name is not None and module.startswith(_PART):
+            yield f"{module}:{name}"
+        elif name is not None and _find(root, f"{module}.{name}") is not None:
             yield f"{module}.{name}"
 
 

@@ -59,7 +59,6 @@ class Unpacked:
             "PLUMBLINE_CONTRACTS": "contracts",
             "PLUMBLINE_RPC_1": "http://127.0.0.1:9",
             "PLUMBLINE_REQUEST_TIMEOUT_S": "1",
-            "K_SERVICE": self.name,
             **more,
         }
 
@@ -87,7 +86,7 @@ class Unpacked:
         port = free_port()
         options = ["--target", self.name, "--source", "main.py", "--signature-type", DEPLOYED[self.name]]
         command = ["-m", "functions_framework", *options, "--host", "127.0.0.1", "--port", str(port)]
-        with self.started(command, self.environ(home, THREADS="4")) as process:
+        with self.started(command, self.environ(home, THREADS="4", K_SERVICE=self.name)) as process:
             wait_until_it_listens(port, process)
             yield port
 

@@ -181,20 +181,21 @@ def _bare_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logger = logging.getLogger()
     handlers, level = list(logger.handlers), logger.level
     logger.handlers[:] = []
-    monkeypatch.delenv("K_SERVICE", raising=False)
+    for name in ("K_SERVICE", "CLOUD_RUN_WORKER_POOL"):
+        monkeypatch.delenv(name, raising=False)
     yield
     logger.handlers[:] = handlers
     logger.setLevel(level)
 
 
-@pytest.mark.parametrize("in_the_cloud", [True, False])
+@pytest.mark.parametrize("in_the_cloud", ["K_SERVICE", "CLOUD_RUN_WORKER_POOL", None])
 @pytest.mark.usefixtures("_bare_root")
-def test_set_up_once_for_where_it_runs(monkeypatch: pytest.MonkeyPatch, *, in_the_cloud: bool) -> None:
+def test_set_up_once_for_where_it_runs(monkeypatch: pytest.MonkeyPatch, in_the_cloud: str | None) -> None:
     """Under Cloud Run each line is JSON, on a terminal it is readable; setting up twice doubles nothing."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     if in_the_cloud:
-        monkeypatch.setenv("K_SERVICE", "reconcile")
+        monkeypatch.setenv(in_the_cloud, "reconcile")
     set_up()
     set_up()
     logging.getLogger("plumbline.test").warning("blocks behind", extra={"fields": {"blocks": 7}})
