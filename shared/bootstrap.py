@@ -8,7 +8,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared import logging as log_lines
 from shared.adapters.request_trace import current_trace
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shared.adapters.health_server import HealthServer
     from shared.adapters.websocket_heads import WebsocketHeads
     from shared.app.alerts import Alerts
-    from shared.app.deadletters import Burial, DeadLetters
+    from shared.app.deadletters import DeadLetters
     from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
     from shared.app.follow_settings import FollowSettings
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.app.record_fees import RecordFees
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
+    from shared.errors import PlumblineError
     from shared.ports import AlertSink, Bus, Chain, Clock, Documents, Metrics
 
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
@@ -149,6 +150,8 @@ class Plumbline:
     @property
     def exposition(self) -> Callable[[], bytes] | None:
         """What tells the figures to whoever asks this process for them, where that is how they are had."""
+        if self.settings.metrics.kind != PROMETHEUS:
+            return None
         from shared.adapters.prometheus import PrometheusMetrics
 
         return self.metrics.exposition if isinstance(self.metrics, PrometheusMetrics) else None
@@ -212,12 +215,24 @@ class Plumbline:
 
         return DeadLetters(self.bus, projection=self.project_events)
 
-    @property
-    def burial(self) -> Burial:
-        """What makes dead letters of messages and events that can never be handled."""
+    def bury(self, payload: dict[str, Any], cause: PlumblineError) -> None:
+        """Make a dead letter of a message that can never be handled."""
+        from shared.domain.topics import CHAIN_LOGS
+
+        self._bury(payload, cause, CHAIN_LOGS)
+
+    def bury_event(self, payload: dict[str, Any], cause: PlumblineError) -> None:
+        """Make a dead letter of an event that can never be projected."""
+        from shared.app.deadletters import EVENTS_SOURCE
+
+        self._bury(payload, cause, EVENTS_SOURCE)
+
+    def _bury(self, payload: dict[str, Any], cause: PlumblineError, source: str) -> None:
         from shared.app.deadletters import Burial
 
-        return Burial(self.bus, self.alerts, self.metrics)
+        burial = Burial(self.bus, self.alerts, self.metrics)
+        burial.bury(payload, cause, source=source)
+        burial.tell()
 
     @cached_property
     def reconcile(self) -> Reconcile:
@@ -254,7 +269,7 @@ class Plumbline:
 
         settings = self.settings
         return QuoteGas(
-            self.registry, self.chain, self._chain_fees, self.documents, self.clock,
+            self.registry, self.chain, self._chain_fees, self.documents, self.clock, self.metrics,
             history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from shared.bootstrap import Plumbline
 from shared.config import Settings
 from shared.domain.schedules import SCHEDULES
 from shared.errors import ConfigError, InvalidInput, NotFound, PlumblineError
-from shared.local import show, show_deploy
+from shared.local import schedules, show, show_deploy
 from shared.local.backtest_plot import write_svg
 from shared.local.backtest_show import run_backtest, show_backtest
 from shared.local.bundle import write_bundle
@@ -38,6 +38,7 @@ contracts_app = typer.Typer(no_args_is_help=True, help="The registry of contract
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(fees_app, name="fees")
+app.add_typer(schedules.app, name="schedules")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Home = Annotated[Path, typer.Option(help="Where `plumbline local` keeps its files and settings.")]
@@ -75,6 +76,15 @@ def _parts(context: typer.Context) -> Plumbline:
     return Plumbline(Settings.from_env(context.obj))
 
 
+def _stored(context: typer.Context) -> Plumbline:
+    """Return what reads a store that must be there: a mistyped name would make one in which all is well."""
+    parts = _parts(context)
+    store = parts.settings.store
+    if store.kind == "sqlite" and not Path(store.path).exists():
+        raise ConfigError(f"PLUMBLINE_STORE: there is no file {store.path}; plumbline local makes one")
+    return parts
+
+
 @app.command()
 def local(
     rpc_url: Annotated[
@@ -106,19 +116,19 @@ def events(
     context: typer.Context, transfer: Annotated[str | None, typer.Argument()] = None, *, json: Json = False
 ) -> None:
     """Show what is stored: block, hash, log index, arguments, finality, superseded or not."""
-    show.events(_parts(context).observe.events(transfer), as_json=json)
+    show.events(_stored(context).observe.events(transfer), as_json=json)
 
 
 @app.command()
 def state(context: typer.Context, transfer: str, *, json: Json = False) -> None:
     """Show a transfer's state and what proves it."""
-    show.state(_parts(context).observe.state(transfer), as_json=json)
+    show.state(_stored(context).observe.state(transfer), as_json=json)
 
 
 @app.command()
 def timeline(context: typer.Context, transfer: str, *, json: Json = False) -> None:
     """Show what happened to a transfer, in order of time."""
-    show.timeline(_parts(context).observe.timeline(transfer), as_json=json)
+    show.timeline(_stored(context).observe.timeline(transfer), as_json=json)
 
 
 @app.command()
@@ -131,7 +141,7 @@ def reconcile(
     json: Json = False,
 ) -> None:
     """Drop the plumb line now; exit 1 if something is left that could not be put right."""
-    use_case = _parts(context).reconcile
+    use_case = _stored(context).reconcile
     report = (
         use_case.run(block=block, dry_run=dry_run, manual=True)
         if transfer is None
@@ -150,12 +160,14 @@ def rebuild(
     json: Json = False,
 ) -> None:
     """Compute states from their events."""
-    use_case = _parts(context).project_events
+    parts = _stored(context)
+    use_case = parts.project_events
     if transfer is None:
         outcome = use_case.rebuild_all(check_only=check)
         checked, different = outcome.checked, outcome.different
     else:
-        checked, different = 1, [transfer] if use_case.rebuild(transfer, check_only=check) else []
+        rollover_id = parts.observe.known(transfer)
+        checked, different = 1, [rollover_id] if use_case.rebuild(rollover_id, check_only=check) else []
     show.rebuilt(checked, different, check=check, as_json=json)
     raise typer.Exit(1 if check and different else 0)
 
@@ -163,7 +175,7 @@ def rebuild(
 @app.command()
 def status(context: typer.Context, *, json: Json = False) -> None:
     """Show how far the chains are read and whether all is well; exit 1 if not."""
-    found = _parts(context).observe.status()
+    found = _stored(context).observe.status()
     show.status(found, as_json=json)
     raise typer.Exit(0 if found["healthy"] else 1)
 
@@ -173,7 +185,7 @@ def list_letters(
     context: typer.Context, limit: Annotated[int, typer.Option(min=1)] = 100, *, json: Json = False
 ) -> None:
     """List dead letters with their causes; they stay where they are."""
-    show.letters(_parts(context).dead_letters.list(limit), as_json=json)
+    show.letters(_stored(context).dead_letters.list(limit), as_json=json)
 
 
 @letters_app.command("replay")
@@ -184,7 +196,7 @@ def replay_letters(
     json: Json = False,
 ) -> None:
     """Send dead letters on their way again; exit 1 if one named was not found."""
-    done = _parts(context).dead_letters.replay(ids or None)
+    done = _stored(context).dead_letters.replay(ids or None)
     show.replayed(done, as_json=json)
     raise typer.Exit(1 if done.missing else 0)
 

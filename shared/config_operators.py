@@ -23,14 +23,15 @@ VARIABLES: Final = (METRICS, SLACK_URL, EMAIL_FROM, EMAIL_TO, EMAIL_REGION)
 NO_METRICS: Final = "none"
 PROMETHEUS: Final = "prometheus"
 MONITORING: Final = "monitoring"
-_MONITORING: Final = re.compile(r"monitoring://([a-z](?:[a-z0-9:.-]*[a-z0-9])?)(?:/([a-z][a-z0-9-]*))?")
-_ADDRESS: Final = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+")
-_REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
+# Compiled where something is set: no cold start pays for what is not.
+_MONITORING: Final = r"monitoring://([a-z](?:[a-z0-9:.-]*[a-z0-9])?)(?:/([a-z][a-z0-9-]*))?"
+_ADDRESS: Final = r"[^\s@,;<>\"]+@[^\s@,;<>\"]+"
+_REGION: Final = r"[a-z]{2}(?:-[a-z]+)+-[0-9]+"
 _RECIPIENTS: Final = 50
 """SES takes no more in one message (https://docs.aws.amazon.com/ses/latest/dg/quotas.html)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MetricsPlace:
     """Where figures go: nowhere, to whoever asks this process, or to a project's Cloud Monitoring."""
 
@@ -39,7 +40,7 @@ class MetricsPlace:
     region: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AlertPlaces:
     """Where alerts go besides the log; empty: not there. The webhook's URL is a secret, and in no repr."""
 
@@ -54,7 +55,7 @@ def metrics_place(environ: Mapping[str, str]) -> MetricsPlace:
     value = environ.get(METRICS, "").strip() or NO_METRICS
     if value in (NO_METRICS, PROMETHEUS):
         return MetricsPlace(value)
-    found = _MONITORING.fullmatch(value)
+    found = re.fullmatch(_MONITORING, value)
     if not found:
         raise ConfigError(f"{METRICS} must be none, prometheus or monitoring://PROJECT/REGION")
     return MetricsPlace(MONITORING, project=found[1], region=found[2] or "global")
@@ -79,14 +80,14 @@ def alert_places(environ: Mapping[str, str]) -> AlertPlaces:
 
 
 def _check_email(sender: str, recipients: tuple[str, ...], region: str) -> None:
-    if not _ADDRESS.fullmatch(sender):
+    if not re.fullmatch(_ADDRESS, sender):
         raise ConfigError(f"{EMAIL_FROM} is no e-mail address")
     for at, address in enumerate(recipients, start=1):
-        if not _ADDRESS.fullmatch(address):
+        if not re.fullmatch(_ADDRESS, address):
             raise ConfigError(f"{EMAIL_TO}: entry {at} is no e-mail address")
     if len(recipients) > _RECIPIENTS:
         raise ConfigError(f"{EMAIL_TO} holds more than {_RECIPIENTS} addresses")
-    if not _REGION.fullmatch(region):
+    if not re.fullmatch(_REGION, region):
         raise ConfigError(f"{EMAIL_REGION} is no AWS region, as eu-west-1 is")
 
 

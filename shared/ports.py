@@ -108,10 +108,11 @@ class Documents(Protocol):
         exception out of ``work`` rolls back and propagates.
         """
 
-    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+    def watch(self, collection: str, after: str | None, limit: int, *, bodies: bool = True) -> list[Change]:
         """Return up to ``limit`` documents created after ``after`` (None: from the start), oldest first.
 
-        At least once: a position read once may be read from again, and none is skipped.
+        At least once: a position read once may be read from again, and none is skipped. Without ``bodies``
+        no document is read, and that of each change is empty.
         """
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ locals {
       aligner = "ALIGN_MAX", above = 600, for_s = 300
     }]
     projection-latency = [
-      { metric = "plumbline_log_to_state_seconds", aligner = "ALIGN_PERCENTILE_95", period_s = 300, above = var.alerts.log_to_state_p95_s, for_s = 300, by = ["metric.label.chain"], filter = "metric.label.source = \"handle_chain_event\"" },
+      { metric = "plumbline_log_to_state_seconds", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", period_s = 300, above = var.alerts.log_to_state_p95_s, for_s = 300, by = ["metric.label.chain"], filter = "metric.label.source = \"handle_chain_event\"" },
     ]
     error-rate = [for name in sort(keys(local.served)) : {
       metric      = "run.googleapis.com/request_count"

@@ -30,17 +30,19 @@ locals {
     ]
   }
 
-  # By a figure's kind: the lines of its chart, as aligner and legend.
+  # By a figure's kind: how its points are aligned, and the lines of its chart, as reducer and legend. Of cumulative
+  # distributions percentiles are taken only once they are deltas.
+  aligners = { gauge = "ALIGN_MAX", counter = "ALIGN_RATE", histogram = "ALIGN_DELTA" }
   lines = {
-    gauge     = { ALIGN_MAX = "" }
-    counter   = { ALIGN_RATE = "a second" }
-    histogram = { ALIGN_PERCENTILE_50 = "median", ALIGN_PERCENTILE_95 = "95 %", ALIGN_PERCENTILE_99 = "99 %" }
+    gauge     = { REDUCE_MAX = "" }
+    counter   = { REDUCE_SUM = "a second" }
+    histogram = { REDUCE_PERCENTILE_50 = "median", REDUCE_PERCENTILE_95 = "95 %", REDUCE_PERCENTILE_99 = "99 %" }
   }
 
   charts = { for name, metric in local.bundle.metrics : name => {
     title = metric.meaning
     xyChart = {
-      dataSets = [for aligner, legend in local.lines[metric.kind] : {
+      dataSets = [for reducer, legend in local.lines[metric.kind] : {
         plotType       = "LINE"
         legendTemplate = trimspace(join(" ", concat([for label in metric.labels : "$${metric.labels.${label}}"], [legend])))
         timeSeriesQuery = {
@@ -49,8 +51,8 @@ locals {
             filter = "metric.type=\"${local.metric_prefix}${name}\" resource.type=\"generic_task\""
             aggregation = {
               alignmentPeriod    = "60s"
-              perSeriesAligner   = aligner
-              crossSeriesReducer = metric.kind == "counter" ? "REDUCE_SUM" : "REDUCE_MAX"
+              perSeriesAligner   = local.aligners[metric.kind]
+              crossSeriesReducer = reducer
               groupByFields      = [for label in metric.labels : "metric.label.${label}"]
             }
           }

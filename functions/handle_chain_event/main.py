@@ -30,7 +30,7 @@ def handle_chain_event(event: CloudEvent) -> None:
         try:
             data = pubsub_data(event)
         except InvalidInput as error:
-            parts.burial.bury({RAW: text_of(event)}, error)
+            parts.bury({RAW: text_of(event)}, error)
             _LOG.error("message not understood: %s", error)
             return
         handled = parts.handle_chain_event.handle(data)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import functions_framework
 
 from shared.adapters.cloud_events import created_document, document_key
-from shared.app.deadletters import EVENTS_SOURCE
 from shared.bootstrap import plumbline
 from shared.domain.events import as_stored
 from shared.errors import CorruptEvent, InvalidInput, PlumblineError
@@ -37,7 +36,7 @@ def project_events(event: CloudEvent) -> None:
         except (InvalidInput, CorruptEvent) as error:
             # The event itself stays where it is, in the store; a replay projects it from there.
             payload = {"subject": str(event.get("subject")), "eventId": document_key(event)}
-            parts.burial.bury(payload, error, source=EVENTS_SOURCE)
+            parts.bury_event(payload, error)
             _LOG.error("event not projected: %s", error, extra={"fields": payload})
         except PlumblineError as error:
             _LOG.warning("event not projected yet: %s", error, extra={"fields": event_fields(created or {})})

@@ -27,9 +27,13 @@ _WIRING = Lock()
 
 def _quote(request: Request) -> Answer:
     with _WIRING:
-        quotes = plumbline().quote_gas
+        parts = plumbline()
+        quotes = parts.quote_gas
     query = request.query_string.decode("ascii", "replace")
-    return quote_answer(quotes.answer(query), request.headers.get("If-None-Match"))
+    with parts.invocation():
+        quote = quotes.answer(query)
+    known = request.headers.get("If-None-Match")
+    return quote_answer(quote.body, quote.tag, quote.fresh_s, known)
 
 
 def _report(request: Request) -> Answer:
@@ -37,7 +41,7 @@ def _report(request: Request) -> Answer:
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request
-    from shared.adapters.quote_openapi import openapi  # noqa: PLC0415 - few ever ask for it
+    from shared.app.quote_openapi import openapi  # noqa: PLC0415 - few ever ask for it
 
     return answer(openapi())
 

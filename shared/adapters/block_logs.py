@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.block_proof import receipts_root
 from shared.adapters.block_receipts import BlockReceipts, logs_of, numbered_each, numbered_through, spent_in
-from shared.adapters.ethereum_shapes import LogFilter, read_hash, read_logs
+from shared.adapters.ethereum_shapes import LogFilter, read_hash, read_header, read_logs
+from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, NotThere
 from shared.domain.bloom import bloom_of, may_hold
 from shared.errors import DoubtfulAnswer
 from shared.ports import Reading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shared.ports import RawLog
 
 _LOG: Final = logging.getLogger(__name__)
+_NO_HASHES: Final = (METHOD_NOT_FOUND, -32602, -32600)  # EIP-1474: method, parameters, request not taken
 _ODD_S: Final = 5.0
 """Seconds until numbers of logs are believed that this chain did not have before."""
 
@@ -55,12 +57,12 @@ class BlockLogs:
         self.check(header)
         receipts = self._receipts.read(endpoint, header)
         if receipts is None:
-            logs = logs_by_hash(endpoint, header.hash, wanted)
+            logs = _logs_of(endpoint, header, wanted)
             self._receipts.does_without(endpoint)
             return Reading(logs, endpoint.name)
         proved = self._judge(endpoint.name, header, receipts)
         logs = [log for log in logs_of(receipts) if wanted.matches(log)]
-        if not proved and _facts(logs_by_hash(endpoint, header.hash, wanted)) != _facts(logs):
+        if not proved and _facts(_logs_of(endpoint, header, wanted)) != _facts(logs):
             raise DoubtfulAnswer(f"{endpoint.name}: logs and receipts of block {header.number} differ")
         ours = {log["transactionHash"].lower() for log in logs}
         of_ours = {hash_of: it for it in receipts if (hash_of := it["transactionHash"].lower()) in ours}
@@ -123,7 +125,26 @@ class BlockLogs:
 def logs_by_hash(endpoint: JsonRpcEndpoint, block_hash: str, wanted: LogFilter) -> list[RawLog]:
     """Return raw logs of one block by its hash; ChainUnavailable where the node does not know it."""
     answer = endpoint.call("eth_getLogs", [{"blockHash": block_hash, "address": wanted.addresses}])
-    logs = read_logs(answer, wanted, 0, 1 << 64)
+    return _of_block(endpoint, block_hash, read_logs(answer, wanted, 0, 1 << 64))
+
+
+def _logs_of(endpoint: JsonRpcEndpoint, header: Header, wanted: LogFilter) -> list[RawLog]:
+    """Return raw logs of one block by its hash; by its height where no hash is taken (EIP-234)."""
+    try:
+        return logs_by_hash(endpoint, header.hash, wanted)
+    except CallRefused as error:
+        if error.number not in _NO_HASHES:
+            raise
+    at = hex(header.number)
+    answer = endpoint.call("eth_getLogs", [{"fromBlock": at, "toBlock": at, "address": wanted.addresses}])
+    # Asked after the logs: where it is this block still, they were this block's.
+    block = read_header(endpoint.call("eth_getBlockByNumber", [at, False]))
+    if block is None or block.hash != header.hash:
+        raise NotThere(f"{endpoint.name} has another block {header.number} than {header.hash}")
+    return _of_block(endpoint, header.hash, read_logs(answer, wanted, header.number, header.number))
+
+
+def _of_block(endpoint: JsonRpcEndpoint, block_hash: str, logs: list[RawLog]) -> list[RawLog]:
     for log in logs:
         if read_hash(log.get("blockHash"), "blockHash") != block_hash.lower():
             raise DoubtfulAnswer(f"{endpoint.name} gave a log of another block than {block_hash}")

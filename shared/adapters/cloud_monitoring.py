@@ -83,14 +83,15 @@ class CloudMonitoringMetrics:
     def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
         """Write what changed, at most every ten seconds (``now``: five); wait ``wait_s`` for it at most."""
         with self._starting:
-            writer = self._writer
-            if writer is None or not writer.is_alive():
-                if not self._figures.has_changed or not self._is_due(now=now):
-                    return
-                writer = threading.Thread(target=self._write, name="metrics", daemon=True)
-                self._writer = writer
-                writer.start()
-        if wait_s > 0:
+            if self._writer is not None and self._writer.is_alive():
+                return  # it is another one's, and has not got what came since
+            if not self._figures.has_changed or not self._is_due(now=now):
+                return
+            writer = threading.Thread(target=self._write, name="metrics", daemon=True)
+            self._writer = writer
+            writer.start()
+        # While the service fails nobody waits for it: it would slow every invocation.
+        if wait_s > 0 and not self._failures:
             writer.join(wait_s)
 
     def close(self) -> None:

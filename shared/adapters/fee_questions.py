@@ -46,15 +46,16 @@ def ask_fees(
     DoubtfulAnswer where what it tells does not fit together.
     """
     entries: list[Entry] = [
-        ("eth_getBlockByNumber", ["latest", False]),
+        # First, as a batch is waited for as long as its first entry is: this one makes a node work.
         ("eth_feeHistory", [hex(blocks), "latest", list(percentiles)]),
+        ("eth_getBlockByNumber", ["latest", False]),
         ("eth_maxPriorityFeePerGas", []),
         ("eth_gasPrice", []),
         ("txpool_status", []),
         *_gas_entries(questions),
     ]
     answers = endpoint.batch(entries)
-    block, history, tip, price, pool = answers[:_FIXED]
+    history, block, tip, price, pool = answers[:_FIXED]
     if isinstance(block, CallRefused):
         raise block
     head = read_fee_head(block)
@@ -150,12 +151,12 @@ def _share(ratio: Any) -> float:
 
 def _check(history: FeeHistory, head: FeeHead) -> None:
     at = head.header.number - history.oldest
-    # One block behind is how a node's cache may be; its reckoning of the next base fee is the head's then.
+    # One block behind is how a node's cache may be; what it then reckons for the next block is no matter.
     if not 0 <= at <= len(history.uses):
         raise DoubtfulAnswer(
             f"the latest block is {head.header.number}, and fee history ends at {history.newest}"
         )
-    if history.base_fees_wei[at] != head.base_fee_wei:
+    if at < len(history.uses) and history.base_fees_wei[at] != head.base_fee_wei:
         raise DoubtfulAnswer(f"header and fee history of block {head.header.number} differ in the base fee")
 
 

@@ -148,7 +148,7 @@ class FirestoreDocuments:
                 _pause(round_)
         raise Conflict(f"{self._name}: other transactions kept changing the same documents")
 
-    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+    def watch(self, collection: str, after: str | None, limit: int, *, bodies: bool = True) -> list[Change]:
         """Return documents that carry ``audit.storedAt``, by that time (see ``Window`` for its limits).
 
         For the laptop: in the cloud Firestore's own trigger tells of new documents.
@@ -157,7 +157,7 @@ class FirestoreDocuments:
 
         with self._lock:
             window = self._windows.setdefault(collection, Window())
-        return window.read(Reader(self, collection), after, limit)
+        return window.read(Reader(self, collection, bodies), after, limit)
 
     def close(self) -> None:
         """Give back the connections."""

@@ -33,6 +33,7 @@ class Reader:
 
     documents: Documents
     collection: str
+    with_bodies: bool = True
 
     def keys_from(self, stored_at: str | None) -> Iterator[tuple[str, str]]:
         """Yield (audit.storedAt, key) from a time on."""
@@ -48,7 +49,9 @@ class Reader:
                 return
 
     def bodies(self, keys: list[str]) -> dict[str, Document]:
-        """Return the documents of these keys."""
+        """Return the documents of these keys, empty ones where no bodies are wanted."""
+        if not self.with_bodies:
+            return {key: {} for key in keys}
         return self.documents.get_many(self.collection, keys)
 
 

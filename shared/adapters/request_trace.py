@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 TRACE: Final = "logging.googleapis.com/trace"
 SPAN: Final = "logging.googleapis.com/spanId"
 SAMPLED: Final = "logging.googleapis.com/trace_sampled"
-_PARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
-_GOOGLES: Final = re.compile(r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]+))?")
+# Compiled by the first request that has such a header: no cold start pays for them.
+_PARENT: Final = r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+_GOOGLES: Final = r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]+))?"
 _SPAN_LIMIT: Final = 1 << 64
 
 
@@ -48,7 +49,7 @@ def current_trace(project: str) -> dict[str, Any]:
 
 
 def _w3c(value: str) -> tuple[str, str, bool] | None:
-    found = _PARENT.fullmatch(value.strip())
+    found = re.fullmatch(_PARENT, value.strip())
     if not found or not int(found[1], 16) or not int(found[2], 16):
         return None
     if value.startswith("00") and len(value.strip()) != len("00-") + 32 + 1 + 16 + 1 + 2:
@@ -57,7 +58,7 @@ def _w3c(value: str) -> tuple[str, str, bool] | None:
 
 
 def _googles(value: str) -> tuple[str, str, bool] | None:
-    found = _GOOGLES.fullmatch(value.strip())
+    found = re.fullmatch(_GOOGLES, value.strip())
     if not found or not int(found[1], 16):
         return None
     span = int(found[2] or 0)

@@ -40,7 +40,7 @@ _DELETE: Final = "DELETE FROM {table} WHERE key = ?"
 _GET: Final = "SELECT body FROM {table} WHERE key = ?"
 # SQLite has one writer at a time, who draws his seqs and commits them before the next one begins: no
 # lower seq appears after a higher one was read, so reading on from the last position skips nothing.
-_WATCH: Final = "SELECT seq, key, body FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"
+_WATCH: Final = "SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"
 _LAST: Final = "SELECT max(seq) FROM {table}"
 
 
@@ -133,13 +133,15 @@ class SqliteDocuments:
                 raise Conflict("another process holds the store's write lock") from error
             raise
 
-    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+    def watch(self, collection: str, after: str | None, limit: int, *, bodies: bool = True) -> list[Change]:
         """Return documents created after the position, in the order of their commits."""
+        columns = "seq, key, body" if bodies else "seq, key, '{}'"
         with self._reading() as connection:
             table = self._collections.table(connection, collection)
             if table is None:
                 return []
-            rows = connection.execute(_WATCH.format(table=table), (int(after or 0), limit)).fetchall()
+            statement = _WATCH.format(table=table, columns=columns)
+            rows = connection.execute(statement, (int(after or 0), limit)).fetchall()
         return [Change(str(seq), key, orjson.loads(body)) for seq, key, body in rows]
 
     def close(self) -> None:

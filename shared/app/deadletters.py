@@ -56,20 +56,33 @@ def dead_letter(
 
 
 class Burial:
-    """Makes dead letters, each counted and alerted on by its cause."""
+    """Makes dead letters, counts them by cause, and alerts on them when there is time for it."""
 
     def __init__(self, bus: Bus, alerts: Alerts, metrics: Metrics) -> None:
         self._bus = bus
         self._alerts = alerts
         self._metrics = metrics
+        self._news: dict[tuple[str, str], dict[str, Any]] = {}
 
     def bury(self, payload: dict[str, Any], cause: PlumblineError, *, source: str = CHAIN_LOGS) -> None:
         """Bury what can never be handled (see ``dead_letter``); StoreUnavailable where the bus is away."""
         letter = dead_letter(self._bus, payload, cause, source=source)
         self._metrics.count(DEAD_LETTERS, source=source, cause=cause.code)
-        detail = {"source": source, "cause": cause.code, "last": letter, "error": str(cause)[:_DETAIL_BYTES]}
-        key = f"dead_letters:{source}:{cause.code}"
-        self._alerts.open(Alert(key, "error", "Messages that cannot be handled", detail, passing=True))
+        told = {"source": source, "cause": cause.code, "last": letter, "error": str(cause)[:_DETAIL_BYTES]}
+        self._news[source, cause.code] = told
+
+    def tell(self) -> None:
+        """Raise an alert for each cause that something was buried for, once the work is done.
+
+        Sinks may take seconds, and the rest of a batch must not wait for them.
+        """
+        while self._news:
+            try:
+                (source, cause), detail = self._news.popitem()
+            except KeyError:
+                return  # another thread has just told it
+            key = f"dead_letters:{source}:{cause}"
+            self._alerts.open(Alert(key, "error", "Messages that cannot be handled", detail, passing=True))
 
 
 @dataclass(frozen=True, slots=True)

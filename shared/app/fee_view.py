@@ -12,6 +12,7 @@ from shared.domain.fee_outlook import next_fee
 from shared.domain.fee_quote import FeeMarket
 from shared.domain.fee_record import TIP_PERCENTILES
 from shared.domain.fee_window import extended, unbroken, uses
+from shared.domain.metrics import QUOTE_UPSTREAM
 from shared.errors import ChainUnavailable, DoubtfulAnswer, InvalidInput
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from shared.domain.fee_chains import ChainFees
     from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
     from shared.domain.tips import TipObservation
-    from shared.ports import Chain, Clock
+    from shared.ports import Chain, Clock, Metrics
 
+_FIRST: Final = 120
+"""Blocks that a first answer waits for: enough for the tip, and soon told; the next block asks for all."""
 _OVERLAP: Final = 20
 """Blocks asked for again with each new one: deeper reorgs matter to no statistic."""
 _MOST_QUESTIONS: Final = 50
@@ -70,11 +73,14 @@ class FeeView:
         fees: ChainFees,
         records: FeeRecords,
         clock: Clock,
+        metrics: Metrics,
         *,
         history: int,
         records_s: float,
     ) -> None:
         self.fees = fees
+        self.name = str(chain.chain_id)
+        self._metrics = metrics
         self._chain = chain
         self._records = records
         self._clock = clock
@@ -84,6 +90,7 @@ class FeeView:
         self._wanted: dict[GasQuestion, None] = {}
         self._snapshot: Snapshot | None = None
         self._failure: tuple[float, ChainUnavailable] | None = None
+        self._recalled = False
         self._observed: tuple[float, list[TipObservation]] | None = None
         self.fresh_until_s = 0.0
 
@@ -93,13 +100,13 @@ class FeeView:
         Raises ChainUnavailable where the node does not answer, or its head is too old.
         """
         came_s = self._clock.monotonic_s()
-        snapshot = self._current(question)
+        snapshot = self.known(question)
         if snapshot is not None:
             return snapshot
         if question is not None:
             self._wanted[question] = None
         with self._lock:
-            if (snapshot := self._current(question)) is not None:
+            if (snapshot := self.known(question)) is not None:
                 return snapshot
             if self._failure is not None and came_s <= self._failure[0] + self.fees.look_s:
                 raise self._failure[1]
@@ -111,18 +118,17 @@ class FeeView:
             self._failure = None
             return snapshot
 
-    @property
-    def fresh(self) -> Snapshot | None:
-        """The snapshot while its block is surely the latest, else None."""
-        return self._current(None)
-
     def expires_at(self, snapshot: Snapshot) -> datetime | None:
         """Return when the next block is due; None where blocks come at any time."""
         if not self.fees.block_s:
             return None
         return datetime.fromtimestamp(snapshot.head.timestamp + self.fees.block_s, UTC)
 
-    def _current(self, question: GasQuestion | None) -> Snapshot | None:
+    def known(self, question: GasQuestion | None = None) -> Snapshot | None:
+        """Return the snapshot without asking the chain; None where its block may not be the latest any more.
+
+        None, too, where the gas of the call that is asked for is not known yet.
+        """
         snapshot = self._snapshot
         if snapshot is None or self._clock.monotonic_s() >= self.fresh_until_s:
             return None
@@ -147,18 +153,25 @@ class FeeView:
             snapshot.gas.clear()
             snapshot.asked.clear()
         missing = [question for question in wanted if question not in snapshot.gas]
-        snapshot.gas.update(self._chain.estimate_gas(missing))
+        if missing:
+            self._metrics.count(QUOTE_UPSTREAM, chain=self.name)
+            snapshot.gas.update(self._chain.estimate_gas(missing))
         return snapshot
 
     def _ask(self, previous: Snapshot | None, wanted: dict[GasQuestion, None]) -> Snapshot:
         """Ask for everything: the calls wanted now, too, and those that were wanted at the block before."""
         questions = [*dict.fromkeys([*wanted, *(previous.asked if previous else ())])][:_MOST_QUESTIONS]
         count = self._blocks_to_ask(previous)
+        self._metrics.count(QUOTE_UPSTREAM, chain=self.name)
         reading = self._chain.fees(count, TIP_PERCENTILES, questions)
         head = reading.head
         if reading.history is None and head.base_fee_wei is not None:
             self._history = max(_OVERLAP, count // 2)  # some nodes refuse as many
-        known = previous.blocks if previous else self._records.rows(self._chain.chain_id, head.header.number)
+        known = dict(previous.blocks) if previous else {}
+        # A first answer does without what is recorded where the node tells enough; the next block reads it.
+        if not self._recalled and (previous is not None or reading.history is None):
+            known = self._records.rows(self._chain.chain_id, head.header.number) | known
+            self._recalled = True
         blocks = extended(known, head, reading.history)
         told = reading.history.base_fee_of(head.header.number + 1) if reading.history else None
         last = list(blocks.values())[-unbroken(blocks) :]
@@ -177,7 +190,9 @@ class FeeView:
         return snapshot
 
     def _blocks_to_ask(self, previous: Snapshot | None) -> int:
-        if previous is None or not self.fees.block_s:
+        if previous is None:
+            return min(self._history, _FIRST)
+        if not self.fees.block_s:
             return self._history
         if unbroken(previous.blocks) < min(self._history, previous.head.number + 1):
             return self._history

@@ -122,10 +122,14 @@ class HandleChainEvent:
             batch = LogBatch.decode(data)
         except InvalidInput as error:
             self._burial.bury({RAW: data.decode("utf-8", "backslashreplace")}, error)
+            self._burial.tell()
             handled.dead[error.code] += 1
             return handled
         handled.chain_id = batch.chain_id
-        self._handle(batch, handled)
+        try:
+            self._handle(batch, handled)
+        finally:
+            self._burial.tell()
         self._count(batch, handled)
         self._metrics.observe(HANDLE_TIME, self._clock.monotonic_s() - begun_s)
         return handled
@@ -155,9 +159,9 @@ class HandleChainEvent:
         if removed:
             reason = "a reorg took its block back"
             handled.appended.add(self._event_log.supersede(removed, batch.reorg_counter, reason))
+        self._project(handled)
         if handled.appended.conflicting:
             self._alarm(batch, handled.appended.conflicting)
-        self._project(handled)
 
     def _count(self, batch: LogBatch, handled: Handled) -> None:
         for name, amount in (

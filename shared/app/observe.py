@@ -78,6 +78,13 @@ class Observe:
             return bare if self._documents.get(STATES, bare) else transfer
         return transfer
 
+    def known(self, transfer: str) -> str:
+        """Return the rollover id of a transfer (see ``resolve``); NotFound where nothing is stored of it."""
+        rollover_id = self.resolve(transfer)
+        if self._documents.get(STATES, rollover_id) is None:
+            self._stream(transfer)
+        return rollover_id
+
     def events(self, transfer: str | None = None) -> Iterator[Document]:
         """Yield stored events with ``finality`` and ``superseded`` added, those of a transfer by time.
 

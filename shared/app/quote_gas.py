@@ -15,10 +15,10 @@ from shared.app.fee_view import FeeView
 from shared.app.quote_request import parse_query, read_request
 from shared.app.usual_prices import usual_prices
 from shared.domain.actions import ACTIONS
-from shared.domain.fee_forecast import forecast
 from shared.domain.gas_limit import gas_limit
+from shared.domain.metrics import QUOTE_CACHE_HITS, QUOTE_TIME, QUOTES, QUOTES_REFUSED
 from shared.domain.reverts import errors_of, read_revert
-from shared.errors import ChainUnavailable
+from shared.errors import ChainUnavailable, PlumblineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from shared.domain.contract import ContractSpec, Registry
     from shared.domain.fee_chains import ChainFees
     from shared.domain.fee_forecast import Forecast
-    from shared.ports import Chain, Clock, Document, Documents
+    from shared.ports import Chain, Clock, Document, Documents, Metrics
 
 _MOST_KEPT: Final = 5000
 """Answers kept in mind for a block; past it the rest is made anew each time."""
 _LONGEST_KEPT: Final = 2000
 _TAG_DIGITS: Final = 32
+_LEAST_TO_JUDGE: Final = 240
+"""Blocks below which no forecast can be judged: twelve stretches of twenty (``fee_forecast``)."""
 _FARTHEST: Final = 50
 """Blocks beyond which no forecast is looked for: judging it would need more history than there is."""
 
@@ -61,6 +63,7 @@ class QuoteGas:
         chain_fees: Callable[[int], ChainFees],
         documents: Documents,
         clock: Clock,
+        metrics: Metrics,
         *,
         history: int = 300,
         records_s: float = 30.0,
@@ -69,6 +72,7 @@ class QuoteGas:
         self._chain = chain
         self._chain_fees = chain_fees
         self._clock = clock
+        self._metrics = metrics
         self._history = history
         self._records_s = records_s
         self._records = FeeRecords(documents, clock, records_s)
@@ -82,11 +86,17 @@ class QuoteGas:
 
         Raises InvalidInput naming a field, ChainUnavailable where the node is gone or behind.
         """
+        began_s = self._clock.monotonic_s()
         for view in self._views.values():
-            snapshot = view.fresh
+            snapshot = view.known()
             if snapshot is not None and (kept := snapshot.answers.get(query)) is not None:
+                self._served(view, began_s, asked=False)
                 return Answer(*kept, self._fresh_s(view))
-        document, view, snapshot = self._quote(read_request(parse_query(query), self._registry))
+        try:
+            document, view, snapshot = self._quote(read_request(parse_query(query), self._registry), began_s)
+        except PlumblineError as error:
+            self._metrics.count(QUOTES_REFUSED, code=error.code)
+            raise
         body = orjson.dumps(document)
         made = body, sha256(body).hexdigest()[:_TAG_DIGITS]
         if len(snapshot.answers) < _MOST_KEPT and len(query) <= _LONGEST_KEPT:
@@ -95,17 +105,23 @@ class QuoteGas:
 
     def quote(self, given: dict[str, str]) -> Document:
         """Return a quote for these fields as a document; raises as ``answer`` does."""
-        request = read_request(given, self._registry)
-        return self._quote(request)[0]
+        return self._quote(read_request(given, self._registry), self._clock.monotonic_s())[0]
+
+    def _served(self, view: FeeView, began_s: float, *, asked: bool) -> None:
+        self._metrics.count(QUOTES, chain=view.name)
+        if not asked:
+            self._metrics.count(QUOTE_CACHE_HITS, chain=view.name)
+        self._metrics.observe(QUOTE_TIME, self._clock.monotonic_s() - began_s, chain=view.name)
 
     def _fresh_s(self, view: FeeView) -> float:
         return max(0.0, view.fresh_until_s - self._clock.monotonic_s())
 
-    def _quote(self, request: QuoteRequest) -> tuple[Document, FeeView, Snapshot]:
+    def _quote(self, request: QuoteRequest, began_s: float) -> tuple[Document, FeeView, Snapshot]:
         spec, view = request.spec, self._view(request.spec.chain_id)
         chain = self._chain(spec.chain_id)
         call = self._calls.call(request, chain, l1=view.fees.l1_in_gas)
-        snapshot = view.snapshot(call.question)
+        known = view.known(call.question)
+        snapshot = known or view.snapshot(call.question)
         told = None if call.question is None else snapshot.gas.get(call.question)
         use = self._records.gas(spec.key, request.action)
         table = ACTIONS[request.action].base_gas
@@ -124,6 +140,7 @@ class QuoteGas:
             "confidence": parts.overall(price, limit),
             "records": self._records.trouble,
         }
+        self._served(view, began_s, asked=known is None)
         return document, view, snapshot
 
     def _price(self, request: QuoteRequest, snapshot: Snapshot) -> Document:
@@ -154,6 +171,10 @@ class QuoteGas:
         market = snapshot.market
         if market is None or not 2 <= ahead <= _FARTHEST:  # noqa: PLR2004 - the next block needs none
             return None
+        if len(market.blocks) < _LEAST_TO_JUDGE:
+            return None
+        from shared.domain.fee_forecast import forecast  # noqa: PLC0415 - a first answer never needs it
+
         key = ("forecast", ahead)
         if key not in snapshot.made:
             snapshot.made[key] = forecast(market.blocks, market.following.rules, ahead)
@@ -165,7 +186,7 @@ class QuoteGas:
             if chain_id not in self._views:
                 view = FeeView(
                     self._chain(chain_id), self._chain_fees(chain_id), self._records, self._clock,
-                    history=self._history, records_s=self._records_s,
+                    self._metrics, history=self._history, records_s=self._records_s,
                 )  # fmt: skip
                 # Another dict, as other threads may be walking through this one.
                 self._views = {**self._views, chain_id: view}

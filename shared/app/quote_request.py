@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from shared.domain.actions import ACTIONS
+from shared.domain.fee_quote import CONFIDENCE, MOST_BLOCKS, WITHIN_BLOCKS
 from shared.domain.hashing import is_hash
 from shared.domain.keys import can_be_key
 from shared.errors import InvalidInput
@@ -14,11 +15,6 @@ from shared.errors import InvalidInput
 if TYPE_CHECKING:
     from shared.domain.contract import ContractSpec, Registry
 
-MOST_BLOCKS: Final = 1000
-"""Longest deadline: some three hours of Ethereum, by which its base fee could be 10^51 times as high."""
-WITHIN_BLOCKS: Final = 5
-CONFIDENCE: Final = 0.98
-"""Chance of inclusion wanted unless the caller says another: the one that the tip rules were judged by."""
 FIELDS: Final = ("chain", "contract", "action", "transfer", "within_blocks", "confidence", "from", "data")
 _ADDRESS: Final = r"0x[0-9a-f]{40}"
 _DATA: Final = r"0x(?:[0-9a-f]{2}){4,}"

@@ -165,6 +165,8 @@ class Reconcile:
         deployed = pin.number >= spec.deployment_block and chain.has_code(spec.address, pin.number)
         if pin.number < spec.deployment_block or (not deployed and chain.has_code(spec.address)):
             report.note("notDeployed", f"{spec.key} at block {pin.number}")
+            if block is None or block in _TAGS:
+                _check_synced(chain, spec)
             return None
         if not deployed:
             # Nobody's transfers would be asked about there, and all would look straight.
@@ -250,6 +252,13 @@ def pinned_block(chain: Chain, spec: ContractSpec, block: str | None) -> Header:
     depth = spec.finality.depth or 0
     latest = chain.head("latest")
     return latest if depth == 0 else chain.head(max(latest.number - depth, 0))
+
+
+def _check_synced(chain: Chain, spec: ContractSpec) -> None:
+    """Raise ChainUnavailable where not even the head has come to the contract: nothing would be checked."""
+    head = chain.head("latest").number
+    if head < spec.deployment_block:
+        raise ChainUnavailable(f"the node is at block {head}, before the contract's {spec.deployment_block}")
 
 
 def _check_block(block: str | None) -> None:

@@ -167,7 +167,7 @@ class ReconcileContract:
                 "blockNumber": self._pin.number, "cause": repaired.cause, "repaired": mended,
                 "created": repaired.created,
             }  # fmt: skip
-            level = logging.INFO if repaired.cause == LATE else logging.WARNING
+            level = logging.INFO if mended or repaired.cause == LATE else logging.WARNING
             _LOG.log(level, "hung crooked: %s", repaired.explanation, extra={"fields": fields})
         for place, error in self._history.undecodable().items():
             self._report.error(f"{self._spec.key} {place}", error)

@@ -63,6 +63,7 @@ EVENT_TYPES: Final = frozenset(
 
 _ADDRESS_DIGITS: Final = 42
 _HASH_DIGITS: Final = 66
+_ID_DIGITS: Final = 64
 _UNHASHED: Final = frozenset(
     ("rolloverId", "sourceCustodianId", "destinationCustodianId", "participants", "audit", "reason")
 )
@@ -303,6 +304,11 @@ def _is_misplaced(event: Mapping[str, Any]) -> bool:
     if event["eventType"] in (SUPERSEDED, REINSTATED) or told in (None, rollover_id):
         return False
     return bool(transfer_hash(rollover_id) != told)
+
+
+def is_our_id(identity: str) -> bool:
+    """Say whether an event's id has the form of ours, a hash; any application may choose such ids, too."""
+    return len(identity) == _ID_DIGITS and not identity.strip("0123456789abcdef")
 
 
 def is_ours(event: Mapping[str, Any]) -> bool:

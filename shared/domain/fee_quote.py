@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from shared.domain.fee_chains import ChainFees
     from shared.domain.tips import TipObservation
 
+MOST_BLOCKS: Final = 1000
+"""Longest deadline: some three hours of Ethereum, by which its base fee could be 10^51 times as high."""
+WITHIN_BLOCKS: Final = 5
+CONFIDENCE: Final = 0.98
+"""Chance of inclusion wanted unless the caller says another: the one that the tip rules were judged by."""
 SHOWN: Final = (1, 2, 5)
 """Numbers of blocks within which the chance of inclusion is told, besides the caller's own."""
 _PATIENT: Final = 20

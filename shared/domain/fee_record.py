@@ -7,7 +7,7 @@ lines, which neither Firestore's ban on lists within lists nor its index entries
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shared.domain.fee_blocks import BlockFees
 from shared.domain.tips import TipObservation
@@ -35,16 +35,14 @@ _MOST_GAS: Final = 1 << 63
 _LEARNED_SHARE: Final = 95
 
 
-@dataclass(frozen=True, slots=True)
-class FeeRow:
+class FeeRow(NamedTuple):
     """A block's fees, and which of the blocks of its height it is (lower-case hash)."""
 
     fees: BlockFees
     block_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class GasSample:
+class GasSample(NamedTuple):
     """The gas that one transaction of ours used, as its receipt says."""
 
     transaction_hash: str
@@ -52,8 +50,7 @@ class GasSample:
     gas_used: int
 
 
-@dataclass(frozen=True, slots=True)
-class TipSample:
+class TipSample(NamedTuple):
     """What one transaction of ours paid, and how many blocks it waited."""
 
     transaction_hash: str

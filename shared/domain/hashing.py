@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
+import sha3
 
 _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
 
 
 def keccak_256(data: bytes) -> bytes:
     """Return the 32 bytes of Ethereum's keccak-256 (the padding of before FIPS 202)."""
-    return _keccak().new(digest_bits=256, data=data).digest()  # type: ignore[no-any-return]
-
-
-@cache
-def _keccak() -> Any:
-    """Import pycryptodome's keccak when it is first asked for: projecting events never does.
-
-    Where it finds cffi it has that parse C declarations, for 24 of a cold start's 40 ms; by ctypes, which it
-    takes where there is none, a hash takes no longer. So cffi is hidden from it, by the import system's own
-    sign for what is not to be had.
-    """
-    there = sys.modules.get("cffi")
-    sys.modules["cffi"] = None  # type: ignore[assignment]
-    try:
-        from Crypto.Hash import keccak  # noqa: PLC0415
-    finally:
-        del sys.modules["cffi"]
-        if there is not None:
-            sys.modules["cffi"] = there
-    return keccak
+    digested: bytes = sha3.keccak_256(data).digest()
+    return digested
 
 
 @lru_cache(maxsize=4096)

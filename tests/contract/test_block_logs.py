@@ -388,6 +388,28 @@ def test_logs_of_another_block(blocks: BlockLogs) -> None:
         blocks.read(other, header_of(TYPES), [OURS])
 
 
+def test_an_endpoint_that_takes_no_hashes(blocks: BlockLogs) -> None:
+    """Logs are asked for by height where a hash is not taken, and count if the block is the same after it."""
+
+    class ByHeight(Endpoint):
+        def call(self, method: str, params: Any) -> Any:
+            if method == LOGS and "blockHash" in params[0]:
+                raise refusal("endpoint 1 refused it", {"code": -32602, "message": "unknown field blockHash"})
+            if method == LOGS:
+                params = [{**params[0], "blockHash": "any"}]
+            return super().call(method, params)
+
+    no_receipts = refused(-32601, "Method not found")
+    endpoint = ByHeight(TYPES, **{RECEIPTS: no_receipts, "eth_getBlockByNumber": TYPES["block"]})
+    assert blocks.read(endpoint, header_of(TYPES), [OURS]).logs == TYPES["logs"]
+    endpoint.answers["eth_getBlockByNumber"] = recorded("block_40")["block"]
+    with pytest.raises(NotThere, match="another block"):
+        blocks.read(endpoint, header_of(TYPES), [OURS])
+    endpoint.answers["eth_getBlockByNumber"] = None
+    with pytest.raises(NotThere):
+        blocks.read(endpoint, header_of(TYPES), [OURS])
+
+
 def test_a_real_node(shared_anvil: Anvil, shared_escrow: EscrowClient) -> None:
     """Block by block a real node's chain is proved, and the logs are those that it gives by range."""
     with chain_control.one_block(shared_anvil.rpc):

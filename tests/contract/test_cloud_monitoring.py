@@ -50,6 +50,9 @@ class Scene:
         """Let time pass, and write."""
         self.clock.advance(after_s)
         self.metrics.flush(WAIT_S, now=now)
+        if self.metrics._writer:
+            # After a failure nobody is made to wait, but for this test.
+            self.metrics._writer.join(WAIT_S)
 
 
 @pytest.fixture
@@ -192,6 +195,20 @@ def test_a_service_that_does_not_answer_holds_nobody_up(scene: Scene) -> None:
     assert time.monotonic() - started < 1.5
     scene.server.silent_s = 0.0
     scene.metrics.flush(WAIT_S)
+
+
+def test_while_the_service_fails_nobody_waits_for_it(scene: Scene) -> None:
+    """Only who meets the failure first may have waited; every other invocation ends at once."""
+    scene.server.fault = grpc.StatusCode.UNAVAILABLE
+    scene.metrics.count(REORGS, chain="1")
+    scene.write()
+    scene.server.fault = None
+    scene.server.silent_s = 2.0
+    scene.clock.advance(300)
+    started = time.monotonic()
+    scene.metrics.flush(WAIT_S)
+    assert time.monotonic() - started < 1.0
+    scene.server.silent_s = 0.0
 
 
 def test_one_figure_that_is_refused_holds_up_no_other(scene: Scene) -> None:

@@ -243,6 +243,8 @@ def test_watches_from_the_start_and_from_a_position(documents: Documents) -> Non
     while changes := documents.watch("events", position, 6):
         again = documents.watch("events", position, 6)
         assert [(each.key, each.document) for each in again] == [(c.key, c.document) for c in changes]
+        keys_alone = documents.watch("events", position, 6, bodies=False)
+        assert [(each.key, each.document) for each in keys_alone] == [(c.key, {}) for c in changes]
         seen += [change.key for change in changes]
         position = changes[-1].position
     assert seen == keys[:20]

@@ -24,7 +24,8 @@ _GOOGLES = {
 _ALIGNERS = {
     GAUGE: {"ALIGN_MAX", "ALIGN_MIN", "ALIGN_MEAN"},
     COUNTER: {"ALIGN_RATE", "ALIGN_DELTA"},
-    HISTOGRAM: {"ALIGN_PERCENTILE_50", "ALIGN_PERCENTILE_95", "ALIGN_PERCENTILE_99"},
+    # Percentile aligners take no cumulative distributions: of deltas the reducer takes the percentile.
+    HISTOGRAM: {"ALIGN_DELTA"},
 }
 _DEMANDED = {
     "reconciliation-errors": (("plumbline_reconcile_last_errors", 0),),
@@ -64,6 +65,7 @@ def _queries(plan: Plan) -> list[tuple[str, dict[str, Any]]]:
                 aggregation = asked["aggregation"]
                 made_one = {
                     "per_series_aligner": aggregation["perSeriesAligner"],
+                    "cross_series_reducer": aggregation["crossSeriesReducer"],
                     "group_by_fields": aggregation["groupByFields"],
                 }
                 found.append((asked["filter"], made_one))
@@ -82,6 +84,8 @@ def test_every_figure_that_is_asked_for_is_in_the_table(plan: Plan) -> None:
         labels |= {field.removeprefix("metric.label.") for field in aggregation["group_by_fields"] or []}
         assert labels <= set(metric.labels), (metric.name, labels)
         assert aggregation["per_series_aligner"] in _ALIGNERS[metric.kind], metric.name
+        percentile = aggregation["cross_series_reducer"].startswith("REDUCE_PERCENTILE")
+        assert percentile == (metric.kind == HISTOGRAM), metric.name
         assert "resource.type" in text, "without its resource a filter meets series of anybody"
 
 

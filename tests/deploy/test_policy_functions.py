@@ -11,7 +11,7 @@ from shared.domain.schedules import SCHEDULES
 from tests.deploy.offline.wheel_schema import ROOT
 
 if TYPE_CHECKING:
-    from tests.deploy.conftest import Example
+    from tests.deploy.examples import Example
     from tests.deploy.plan import Plan
 
 FUNCTIONS = {main.parent.name for main in ROOT.glob("functions/*/main.py")}

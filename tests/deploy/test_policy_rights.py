@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD
+from tests.deploy import rights
 
 if TYPE_CHECKING:
     from tests.deploy.plan import Plan
@@ -96,3 +97,8 @@ def test_a_function_is_called_by_its_trigger_alone(plan: Plan) -> None:
             if grant.member.startswith(f"serviceAccount:plumbline-{account}@")
         }
         assert roles == {"roles/run.invoker"}
+
+
+def test_the_page_says_what_the_plan_gives(plans: dict[str, Plan]) -> None:
+    """docs/security.md has the table of this plan: `python -m tests.deploy.rights` writes it."""
+    assert rights.written() == rights.table(plans[rights.EXAMPLE])

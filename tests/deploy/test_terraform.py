@@ -12,7 +12,7 @@ from tests.deploy.offline.terraform import Terraform, initialised, registry_is_r
 from tests.deploy.offline.wheel_schema import ROOT, SCHEMA, TERRAFORM
 
 if TYPE_CHECKING:
-    from tests.deploy.conftest import Example
+    from tests.deploy.examples import Example
 
 _CASES = TERRAFORM / "tests" / "variables.tftest.hcl"
 

@@ -214,5 +214,25 @@ def test_the_settings_of_plumbline_local_are_found_without_an_environment(home: 
     (home.directory / "var" / "plumbline.env").write_text(lines, "utf-8")
     nothing = dict.fromkeys(home.environ)
     assert home.run("state", "one", **nothing).returncode == 0
+    SqliteDocuments(home.directory / "empty.sqlite").put("c", "k", {})
     empty = f"sqlite:///{home.directory / 'empty.sqlite'}"
     assert home.run("--store", empty, "state", "one", **nothing).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["events", "reconcile", "rebuild --check", "status", "deadletters list", "state one"]
+)
+def test_a_store_that_is_not_there_is_not_made(home: Home, command: str) -> None:
+    """A mistyped name is misuse: an empty store would look as if all were well."""
+    missing = home.directory / "mistyped.sqlite"
+    found = home.run("--store", f"sqlite:///{missing}", *command.split())
+    assert (found.returncode, found.stdout) == (2, "")
+    assert f"there is no file {missing}" in found.stderr
+    assert not missing.exists()
+
+
+def test_the_rebuild_of_an_unknown_transfer_is_not_found(home: Home) -> None:
+    """A mistyped transfer has not been looked at, so it does not look straight."""
+    found = home.run("rebuild", "--check", "oen")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "no event of transfer oen" in found.stderr

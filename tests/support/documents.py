@@ -109,7 +109,7 @@ class MemoryDocuments:
                 raise
             return result
 
-    def watch(self, collection: str, after: str | None, limit: int) -> list[Change]:
+    def watch(self, collection: str, after: str | None, limit: int, *, bodies: bool = True) -> list[Change]:
         """Return documents created after the position, oldest first."""
         with self._lock:
             places = [
@@ -118,7 +118,7 @@ class MemoryDocuments:
                 if within == collection and number > int(after or 0) and (within, key) in self._bodies
             ]
             return [
-                Change(str(number), key, json.loads(self._bodies[collection, key]))
+                Change(str(number), key, json.loads(self._bodies[collection, key]) if bodies else {})
                 for number, key in places[:limit]
             ]
 

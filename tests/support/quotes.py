@@ -11,6 +11,7 @@ from shared.domain.fee_settings import chain_fees
 from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
 from tests.support.fake_chain import FakeChain
+from tests.support.metrics import MemoryMetrics
 from tests.support.world import registry
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class QuoteWorld:
             chain_id, genesis_time=int(self.clock.now().timestamp()), base_fee_wei=base_fee_wei
         )
         self.documents = MemoryDocuments()
+        self.metrics = MemoryMetrics()
         self.estimate = GasAnswer(gas=70_212)
         self.questions: list[GasQuestion] = []
         self.chain.on_estimate = self._estimate
@@ -44,8 +46,9 @@ class QuoteWorld:
     def instance(self, **options: Any) -> QuoteGas:
         """Return another instance on the same chain and store, as after a cold start."""
         return QuoteGas(
-            self.registry, lambda _: self.chain, lambda _: self.fees, self.documents, self.clock, **options
-        )
+            self.registry, lambda _: self.chain, lambda _: self.fees, self.documents, self.clock,
+            self.metrics, **options,
+        )  # fmt: skip
 
     def mine(self, blocks: int = 1, *, used: float = 0.5, tip_wei: int | None = GWEI // 10) -> None:
         """Let blocks come, each in its time."""

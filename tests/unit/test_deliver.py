@@ -89,7 +89,7 @@ def test_while_messages_come_the_applications_event_does_not_wait_behind_plumbli
     """Of what the handler has projected few are told of meanwhile, and all of it afterwards."""
     documents = MemoryDocuments()
     for number in range(2_500):
-        documents.put(EVENTS, f"e{number}", {"eventId": f"e{number}", "audit": {"eventHash": "00"}})
+        documents.put(EVENTS, f"{number:064x}", {"audit": {"eventHash": "00"}})
     documents.put(EVENTS, "odd", {"eventId": "odd", "audit": "odd"})
     documents.put(EVENTS, "theirs", {"eventId": "theirs"})
     function = _Backlog(2_502)

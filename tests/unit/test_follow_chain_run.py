@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.domain.metrics import LISTENER_STOPPED
 from shared.errors import FinalityViolation, RateLimited
 from tests.support.listener import Scene
 
@@ -66,4 +67,5 @@ def test_running_ends_with_a_permanent_error_and_says_so() -> None:
         scene.follow.run(_Stop(scene, 1))
     report = scene.store.get("chain_listeners", "1") or {}
     assert report["stopped"]
+    assert scene.metrics.gauges[LISTENER_STOPPED, "1"] == 1
     assert "certified" in report["trouble"]

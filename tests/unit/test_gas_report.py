@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from shared.adapters.report_openapi import report_schema
 from shared.adapters.sqlite import SqliteDocuments
 from shared.app.backtest_report import backtest
 from shared.app.backtest_rows import read_recording
 from shared.app.fee_export import fee_csv
 from shared.app.fee_strategies import strategies
 from shared.app.gas_report import GasReport
+from shared.app.report_openapi import report_schema
 from shared.cli import app
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality

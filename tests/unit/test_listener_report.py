@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.domain.metrics import BLOCKS_BEHIND, DOUBTS, ERRORS, LOGS_PUBLISHED, REORG_DEPTH, REORGS
+from shared.domain.metrics import (
+    BLOCKS_BEHIND,
+    DOUBTS,
+    ERRORS,
+    LAG,
+    LISTENER_STOPPED,
+    LOGS_PUBLISHED,
+    RECONCILE_AGE,
+    REORG_DEPTH,
+    REORGS,
+)
 from shared.errors import ChainUnavailable
 from tests.support.listener import Scene, log
 
@@ -138,3 +148,17 @@ def test_most_endpoints_having_the_block_outvote_one_that_strays() -> None:
     scene.chain.other_votes = {}
     scene.settle()
     scene.assert_straight()
+
+
+def test_the_figures_leave_with_each_report_and_nobody_waits_for_them() -> None:
+    """How old its oldest unread block is, that it has not stopped, how old the last good run is."""
+    scene = Scene(window=8)
+    scene.grow(10)
+    begun = scene.clock.now()
+    finished = begun.isoformat()
+    scene.store.put("reconciliations", "last_good", {"reportId": "r", "finishedAt": finished})
+    _run(scene, 60)
+    gauges = scene.metrics.gauges
+    assert (gauges[LAG, "1"], gauges[LISTENER_STOPPED, "1"]) == (0, 0)
+    assert 0 <= gauges[RECONCILE_AGE,] <= (scene.clock.now() - begun).total_seconds()
+    assert set(scene.metrics.flushes) == {(0.0, False)}

@@ -9,8 +9,8 @@ import pytest
 from shared.app.join_unmapped import TRIED
 from shared.app.lease import LEASES
 from shared.app.notes import CURSORS, keep_note, read_note
-from shared.app.reconcile import ReconcileSettings
 from shared.app.reconcile_report import RUNS, is_straight
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.ports import Query
 from tests.support.documents import MemoryDocuments
 from tests.support.world import LEVEL_3, World

@@ -10,7 +10,8 @@ import pytest
 
 from shared.app import fee_view, quote_gas
 from shared.domain.fee_reading import GasAnswer
-from shared.errors import ChainUnavailable
+from shared.domain.metrics import QUOTE_CACHE_HITS, QUOTE_TIME, QUOTE_UPSTREAM, QUOTES, QUOTES_REFUSED
+from shared.errors import ChainUnavailable, InvalidInput
 from tests.support.quotes import QuoteWorld
 
 if TYPE_CHECKING:
@@ -38,6 +39,23 @@ def test_one_batch_a_block_whatever_is_asked(world: QuoteWorld) -> None:
         world.ask(within_blocks=blocks)
     assert world.chain.fee_batches == 2
     assert world.chain.requests == requests + 1 + 5  # a look at the head, and the batch
+
+
+def test_what_is_served_is_counted(world: QuoteWorld) -> None:
+    """Quotes, those that asked the chain nothing, batches to it, refusals by code and the time are told."""
+    for blocks in (1, 1, 2):
+        world.ask(within_blocks=blocks)
+    world.ask(transfer="t-1")
+    with pytest.raises(InvalidInput):
+        world.ask(within_blocks=0)
+    world.clock.advance(600)
+    with pytest.raises(ChainUnavailable):
+        world.ask()
+    assert world.metrics.counters == {
+        (QUOTES, "1"): 4, (QUOTE_CACHE_HITS, "1"): 2, (QUOTE_UPSTREAM, "1"): 2,
+        (QUOTES_REFUSED, "invalid_input"): 1, (QUOTES_REFUSED, "chain_unavailable"): 1,
+    }  # fmt: skip
+    assert len(world.metrics.observed[QUOTE_TIME, "1"]) == 4
 
 
 def test_calls_wanted_at_one_block_come_with_the_next(world: QuoteWorld) -> None:
@@ -158,8 +176,9 @@ def test_what_is_kept_of_a_block_is_bounded(world: QuoteWorld, monkeypatch: pyte
         assert quote["gas"]["expected"] == 70_212
         assert quote["withinBlocks"] == number + 1
     [view] = world.quotes._views.values()
-    assert view.fresh is not None
-    assert max(map(len, (view.fresh.gas, view.fresh.made, view.fresh.answers, view.fresh.asked))) <= 15
+    kept = view.known()
+    assert kept is not None
+    assert max(map(len, (kept.gas, kept.made, kept.answers, kept.asked))) <= 15
 
 
 def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
@@ -173,7 +192,7 @@ def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
 
 
 def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld) -> None:
-    """The first batch asks for all of it, later ones for what came since, and for all again after a gap."""
+    """The second batch asks for all of it, later ones for what came since, and for all again after a gap."""
     asked = []
     fees = world.chain.fees
 
@@ -187,7 +206,7 @@ def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld
         world.ask()
         world.mine(blocks)
     world.ask()
-    assert asked == [300, 20, 20, 20]
+    assert asked == [120, 300, 20, 20]
     world.mine(100)
     world.ask()
     assert asked[-1] == 108
@@ -202,7 +221,7 @@ def test_a_node_that_refuses_so_much_history_is_asked_for_less(world: QuoteWorld
     fees = world.chain.fees
 
     def limited(blocks: int, *rest: object) -> object:
-        world.chain.history_blocks = 0 if blocks > 100 else 1024
+        world.chain.history_blocks = 0 if blocks > 40 else 1024
         return fees(blocks, *rest)  # type: ignore[arg-type]
 
     world.chain.fees = limited  # type: ignore[method-assign,assignment]

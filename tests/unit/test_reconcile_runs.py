@@ -44,6 +44,7 @@ def test_a_dry_run_tells_and_writes_nothing(world: World) -> None:
 
 def test_two_runs_never_overlap(world: World) -> None:
     """While another holds the lease a run is refused, and it goes on once the lease has lapsed."""
+    world.chain.mine_empty(1)
     Lease(world.documents, world.clock, "reconcile", 60).acquire()
     with pytest.raises(Conflict):
         world.run()
@@ -236,6 +237,16 @@ def test_what_was_closed_before_the_chain_told_is_checked(world: World) -> None:
     reports = [world.reconcile.run() for _ in range(2)]
     assert sum(report["createdCount"] for report in reports) == 2
     world.assert_straight()
+
+
+@pytest.mark.parametrize("block", [None, "latest"])
+def test_a_node_that_has_not_come_to_the_contract_is_an_error(world: World, block: str | None) -> None:
+    """One that begins anew has checked nothing, which is not straight; a block asked for may be older."""
+    assert len(world.chain.blocks) == 1  # the contract is deployed in block 1
+    report = world.run(block=block)
+    assert (report["errorCount"], len(report["notDeployed"])) == (1, 1)
+    assert "before the contract's 1" in report["errors"][0]["error"]
+    assert not world.run(block="0")["errorCount"]
 
 
 def test_an_event_dated_into_the_future_hides_no_change(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_where_tips_are_worth_saving_they_are_saved(market: Market) -> None:
         Market(8, base_fee=5.0, level=0.05, surge_every=200, surge=30.0),
         Market(4, base_fee=2.0, level=0.02, noise=1.0),
         Market(9, base_fee=1.0, level=0.1, scale=10.0),
-        Market(10, base_fee=1.0, level=0.5, drift=0.1, surge_every=300),
+        Market(21, base_fee=1.0, level=0.5, drift=0.1, surge_every=300),
         Market(11, base_fee=1.0, level=1.0, noise=1.0),
     ],
     ids=["dear base fee", "storms", "noisy", "high tips", "crowded", "lottery"],

@@ -8,7 +8,8 @@ import pytest
 
 from shared.app.lease import Lease
 from shared.app.listener_health import ListenerHealth, ListenerObjectives
-from shared.app.reconcile import LEASE, ReconcileSettings
+from shared.app.reconcile import LEASE
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.app.watch import LISTENER, RECONCILIATION, UNMINTED, tell_age
 from shared.domain.hashing import transfer_hash
 from shared.domain.metrics import (

@@ -21,6 +21,7 @@ from tests.deploy.offline.wheel_schema import SCHEMA, TERRAFORM
 _HERE: Final = Path(__file__).parent
 _REGISTRY: Final = "https://registry.terraform.io/.well-known/terraform.json"
 _PROVIDER: Final = "registry.terraform.io/hashicorp/google"
+_CONFIGURATION: Final = "cli.tfrc"
 _LEFT_BEHIND: Final = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan")
 
 
@@ -62,9 +63,12 @@ def initialised(binary: str, folder: Path, *, registry: bool) -> Terraform:
     environ |= {
         "CHECKPOINT_DISABLE": "1",
         "TF_IN_AUTOMATION": "1",
-        "TF_CLI_CONFIG_FILE": str(folder / "cli.tfrc"),
+        "TF_CLI_CONFIG_FILE": str(folder / _CONFIGURATION),
     }
-    Path(environ["TF_CLI_CONFIG_FILE"]).write_text("" if registry else _mirror(binary, folder), "utf-8")
+    if registry:
+        (folder / _CONFIGURATION).write_text("", "utf-8")
+    else:
+        offline_configuration(binary, folder)
     made = Terraform(binary, copy, environ)
     made.run("init", "-input=false", "-no-color")
     return made
@@ -79,8 +83,8 @@ def registry_is_reachable() -> bool:
         return False
 
 
-def _mirror(binary: str, folder: Path) -> str:
-    """Lay our provider out as a mirror of the registry, and return the configuration that names it."""
+def offline_configuration(binary: str, folder: Path) -> Path:
+    """Lay our provider out as a mirror of the registry, and return the file of settings that names it."""
     told = subprocess.run([binary, "version", "-json"], capture_output=True, text=True, check=True)
     platform = json.loads(told.stdout)["platform"]
     version = json.loads(SCHEMA.read_text("utf-8"))["version"]
@@ -90,4 +94,7 @@ def _mirror(binary: str, folder: Path) -> str:
     command = shlex.join([sys.executable, str(_HERE / "provider.py")])
     program.write_text(f"#!/bin/sh\nexec {command}\n", "utf-8")
     program.chmod(0o755)
-    return f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder / "mirror"}"\n  }}\n}}\n'
+    made = folder / _CONFIGURATION
+    mirror = f'provider_installation {{\n  filesystem_mirror {{\n    path = "{folder / "mirror"}"\n  }}\n}}\n'
+    made.write_text(mirror, "utf-8")
+    return made

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from shared.adapters.report_openapi import report_schema
-from shared.app.quote_request import CONFIDENCE, MOST_BLOCKS, WITHIN_BLOCKS
+from shared.app.report_openapi import report_schema
 from shared.domain.actions import ACTIONS
+from shared.domain.fee_quote import CONFIDENCE, MOST_BLOCKS, WITHIN_BLOCKS
 
 _WEI: Final = {"type": ["string", "null"], "pattern": "^[0-9]+$", "description": "wei; null: nobody knows"}
 _GAS: Final = {"type": ["integer", "null"], "minimum": 0}
