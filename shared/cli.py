@@ -37,8 +37,8 @@ fees_app = typer.Typer(no_args_is_help=True, help="What the listener recorded of
 contracts_app = typer.Typer(no_args_is_help=True, help="The registry of contracts.")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(contracts_app, name="contracts")
-app.add_typer(schedules.app, name="schedules")
 app.add_typer(fees_app, name="fees")
+app.add_typer(schedules.app, name="schedules")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Home = Annotated[Path, typer.Option(help="Where `plumbline local` keeps its files and settings.")]

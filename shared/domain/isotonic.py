@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import sqrt
+from math import inf, sqrt
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SURE: Final = 1.282
-"""Standard errors that make a difference sure (one-sided 90 %)."""
+SURE: Final = 1.0
+"""Standard errors that make a difference, and below which a chance surely does not lie (one-sided 84 %)."""
+MOST_JOINED: Final = 0.01
+"""Chances that differ by more are never taken for one: it would hide what a cheaper tip gives away."""
 
 
 def rising(values: Sequence[float], weights: Sequence[float]) -> list[tuple[float, float]]:
@@ -25,16 +27,16 @@ def rising(values: Sequence[float], weights: Sequence[float]) -> list[tuple[floa
 def sure_steps(chances: Sequence[float], weights: Sequence[float]) -> list[tuple[float, float]]:
     """Return the chances as a sequence that rises to their peak, in sure steps only, each with its weight.
 
-    First neighbours that do not surely differ are joined, the least different first (reduced isotonic
-    regression; Haiminen, Gionis and Laasonen 2008): what was measured a little lower or higher by accident,
-    on few observations, is no step. What then comes after the surest high is as high as that, and what
-    falls before it is pooled. Weights count observations.
+    First neighbours that hardly differ, and not surely, are joined, the least different first (reduced
+    isotonic regression; Haiminen, Gionis and Laasonen 2008): what was measured a little lower or higher by
+    accident, on few observations, is no step. What then comes after the surest high is as high as that, and
+    what falls before it is pooled. Weights count observations.
     """
     pools = [(chance, weight, 1) for chance, weight in zip(chances, weights, strict=True)]
     while len(pools) > 1:
         steps = [abs(_step(low, high)) for low, high in pairwise(pools)]
         least = min(steps)
-        if least >= SURE:
+        if least > SURE:
             break
         at = steps.index(least)
         pools[at : at + 2] = [_joined(*pools[at : at + 2])]
@@ -66,7 +68,9 @@ def _joined(low: _Pool, high: _Pool) -> _Pool:
 
 
 def _step(low: _Pool, high: _Pool) -> float:
-    """Return how many standard errors two chances differ by, were they one."""
+    """Return how many standard errors two chances differ by, were they one; inf where they are not one."""
+    if abs(high[0] - low[0]) > MOST_JOINED:
+        return inf
     one = _joined(low, high)[0]
     spread = one * (1 - one) * (1 / low[1] + 1 / high[1])
     return (high[0] - low[0]) / sqrt(spread) if spread > 0 else 0.0

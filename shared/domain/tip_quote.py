@@ -22,13 +22,16 @@ def tip_for(
     """Return the tip to pay in the next blocks; None where nothing at all is known.
 
     ``base_fee_wei``: of the next block. ``usual_wei``: what a node suggests (`eth_maxPriorityFeePerGas`),
-    which is paid while fewer than ``LEAST_TO_LEARN`` transactions were seen, or none in times like these;
+    which is paid while fewer than ``LEAST_TO_LEARN`` transactions were seen, or none in times like these, or
+    cheaper ones than it have just been late;
     what is learned is never dearer. Raises InvalidInput as ``TipModel.cheapest`` does.
     """
     spare = base_fee_wei // SPARE if usual_wei is None else min(base_fee_wei // SPARE, usual_wei)
     choice = model.cheapest(wanted, within_blocks, least_wei=spare, instead_of_wei=usual_wei)
+    if choice is None or usual_wei is None:
+        return choice
     unlearned = model.strange or 0 < model.observed < LEAST_TO_LEARN
-    if choice is None or usual_wei is None or not unlearned:
+    if not unlearned and not model.turned(choice.tip_wei, usual_wei, within_blocks):
         return choice
     chance = model.chance(usual_wei, within_blocks)
     reached = chance is not None and chance >= wanted

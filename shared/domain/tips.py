@@ -11,9 +11,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import count
+from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.isotonic import sure_steps, surely
+from shared.domain.isotonic import MOST_JOINED, SURE, sure_steps, surely
 from shared.domain.tip_waits import LONGEST, Waits, rests_on, taken_within
 from shared.errors import InvalidInput
 
@@ -30,12 +31,15 @@ RECENT: Final = 100
 """Observations that count as the latest."""
 _DRAW: Final = 20
 """The present regime outweighs all of them once it has more observations than this in a bin."""
+LATEST: Final = 60
+"""Observations by which it is seen whether a market has turned just now."""
 _LEAST_RECENT: Final = 20
 """The latest are looked at by so many together."""
 _DOUBT: Final = 2
 """Weight of what is assumed before anything was observed (Laplace: one success, one failure)."""
-AT_MOST_BELOW: Final = 0.01
-"""Chance that may be given away against the tip that would be paid otherwise."""
+AT_MOST_BELOW: Final = 0.005
+"""Chance that may be given away against the tip that would be paid otherwise: half of the point that may be
+lost in the end, as chances are estimates."""
 HIGH_FROM, MEDIUM_FROM = 300, 60
 """Observations of this regime, at this tip or below, from which confidence is high, and medium."""
 
@@ -127,7 +131,8 @@ class TipModel:
         goal = min(wanted, best)
         other = None if instead_of_wei is None else self.chance(instead_of_wei, within_blocks)
         if other is not None:
-            goal = max(min(goal, other), other - AT_MOST_BELOW)
+            # Where even that one does not have the wanted chance, nothing of it is given away.
+            goal = max(min(goal, other), other - AT_MOST_BELOW if other >= wanted else other)
         at = next(place for place, chance in enumerate(curve) if chance >= goal)
         at = max(at, bisect_right(self._tops, least_wei) - 1)
         support = self._support(self._tops[at])
@@ -139,6 +144,20 @@ class TipModel:
             regime=self.regime,
             observations=support,
         )
+
+    def turned(self, tip_wei: int, other_wei: int, within_blocks: int) -> bool:
+        """Say whether of the latest those of this tip up to the other were late more often than dearer ones.
+
+        By more than a hundredth, and by more than accident explains: what was learned is of calmer times.
+        """
+        latest = [seen for seen in self._observations[-LATEST:] if seen.tip_wei >= tip_wei]
+        cheap = [seen.blocks_waited > within_blocks for seen in latest if seen.tip_wei < other_wei]
+        dear = [seen.blocks_waited > within_blocks for seen in latest if seen.tip_wei >= other_wei]
+        if not cheap or not dear:
+            return False
+        more = sum(cheap) / len(cheap) - sum(dear) / len(dear)
+        one = (sum(cheap) + sum(dear)) / len(latest)
+        return more > max(MOST_JOINED, SURE * sqrt(one * (1 - one) * (1 / len(cheap) + 1 / len(dear))))
 
     def _confidence(self, support: int) -> str:
         if self.strange or support < MEDIUM_FROM:

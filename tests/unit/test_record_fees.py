@@ -15,7 +15,7 @@ from shared.app.fee_store import FeeStore
 from shared.app.record_fees import RecordFees
 from shared.domain.blocks import Header
 from shared.domain.fee_reading import FeeHistory
-from shared.domain.fee_record import CHUNK_BLOCKS, FEE_HISTORY, TIP_PERCENTILES, chunk_rows
+from shared.domain.fee_record import CHUNK_BLOCKS, FEE_HISTORY, TIP_PERCENTILES, FeeRow, chunk_rows
 from shared.domain.fee_rows import fee_rows
 from shared.domain.metrics import ERRORS, FEE_RECORD_FAILURES
 from shared.errors import ChainUnavailable, Conflict, StoreUnavailable
@@ -25,8 +25,6 @@ from tests.support.listener import Fuse, Killed, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from shared.domain.fee_record import FeeRow
 
 GWEI = 10**9
 
@@ -184,7 +182,7 @@ def test_a_listener_that_lost_its_lease_writes_no_rows() -> None:
     scene.settle()
     store = FeeStore(scene.store, 1, 1000)
     rows = list(stored(scene).values())
-    wrong = rows[-1]._replace(block_hash="0x" + "ee" * 32)
+    wrong = FeeRow(rows[-1].fees, "0x" + "ee" * 32)
     fence = scene.store.get("leases", "follow-chain:1")["fence"]
     before = documents(scene)
     with pytest.raises(Conflict):

@@ -233,6 +233,21 @@ def test_blocks_are_followed_without_a_node() -> None:
     assert tip_for(TipModel([], [], GWEI), GWEI, 5, 0.9, 2 * GWEI) is None
 
 
+def test_a_market_that_has_just_turned_is_paid_as_the_node_says() -> None:
+    """Where tips like the learned one have just been late more often than dearer ones, nothing is saved."""
+    calm = seen(2000)
+    late = [
+        TipObservation(GWEI // 5, GWEI, 9) if at % 4 else TipObservation(3 * GWEI, GWEI, 1)
+        for at in range(60)
+    ]
+    for latest, turned in ((late, True), (seen(60, seed=4), False)):
+        model = TipModel(calm + latest, [], GWEI)
+        assert model.turned(GWEI // 10, 2 * GWEI, 5) == turned
+    choice = tip_for(TipModel(calm + late, [], GWEI), GWEI, 5, 0.9, 2 * GWEI)
+    assert choice is not None
+    assert choice.tip_wei == 2 * GWEI
+
+
 @pytest.mark.parametrize("wanted", [0, 1, 1.5, -1, float("nan")])
 def test_a_chance_that_is_none_is_refused(wanted: float) -> None:
     """A wanted chance lies between 0 and 1."""
