@@ -121,12 +121,11 @@ class GasReport:
 
     def _steps(self) -> tuple[int, int]:
         """Return how many steps are stored as done and as failed, on all chains: a failure leaves no log."""
-        types = {step.event_type for step in ACTIONS.values()}
-        counts = [
-            sum(self._documents.count(EVENTS, (("eventType", kind + suffix),)) for kind in types)
-            for suffix in ("", ".failed")
-        ]
-        return counts[0], counts[1]
+        done = failed = 0
+        for kind in {step.event_type for step in ACTIONS.values()}:
+            done += self._documents.count(EVENTS, (("eventType", kind),))
+            failed += self._documents.count(EVENTS, (("eventType", f"{kind}.failed"),))
+        return done, failed
 
     def _tip(self, chain_id: int, observations: Sequence[TipObservation]) -> TipChoice | None:
         blocks = recorded_blocks(self._documents, chain_id)[-_MODEL_BLOCKS:]

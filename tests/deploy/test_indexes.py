@@ -12,10 +12,15 @@ from shared.app.alerts import Alerts, AlertSettings
 from shared.app.custodian_levels import differing_levels
 from shared.app.deadletters import DeadLetters
 from shared.app.event_log import EventLog
+from shared.app.fee_export import recorded_blocks
 from shared.app.fee_records import FEE_HISTORY, GAS_SAMPLES, TIP_SAMPLES
+from shared.app.fee_store import FeeStore
+from shared.app.gas_report import GasReport
 from shared.app.listener_health import ListenerHealth, ListenerObjectives
 from shared.app.observe import Observe
+from shared.app.receipt_samples import ReceiptSamples
 from shared.app.reconcile_settings import ReconcileSettings
+from shared.domain.contract import DecodedLog
 from shared.domain.events import EVENTS
 from shared.domain.hashing import transfer_hash
 from shared.domain.transfers import MAPPINGS, STATES
@@ -81,7 +86,17 @@ def _world(home: Path, every_run_limit: int) -> CountedDocuments:
     list(observe.events("t0"))
     observe.status()
     EventLog(documents, world.clock, "test").events_of("t0")
+    _fees(world, documents)
     return documents
+
+
+def _fees(world: World, documents: CountedDocuments) -> None:
+    chain_id = world.spec.chain_id
+    FeeStore(documents, chain_id, 1000).write([], 5000, {}, 1)
+    recorded_blocks(documents, chain_id)
+    GasReport(documents, world.registry, world.clock).report({})
+    executed = DecodedLog("executed", transfer_hash("t0"), {})
+    ReceiptSamples(documents, world.registry, chain_id)._sent_s(executed, "0x" + "1" * 64)
 
 
 def _listening(**settings: int) -> tuple[Scene, CountedDocuments]:
