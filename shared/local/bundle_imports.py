@@ -97,10 +97,22 @@ def _wired(tree: ast.Module, attributes: Iterable[str]) -> Iterator[ast.AST]:
 
 
 def _taken(tree: ast.Module, name: str) -> Iterator[ast.AST]:
-    """Yield the nodes of a part of the wiring without those functions that are not taken."""
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or node.name == name:
-            yield from _running(node)
+    """Yield the nodes of a part of the wiring, of its functions those that the one taken reaches."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for each in tree.body:
+        if not isinstance(each, ast.FunctionDef):
+            yield from _running(each)
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        called = waiting.pop()
+        if called in reached or called not in functions:
+            continue
+        reached.add(called)
+        for node in _running(functions[called]):
+            yield node
+            if isinstance(node, ast.Name):
+                waiting.append(node.id)
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
