@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,6 +52,17 @@ class HealthAnswers:
         return known() if known else (HTTPStatus.NOT_FOUND, _JSON, b'{"title": "not found"}')
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what ended an answer, where the base class prints it past the log."""
+        error = sys.exc_info()[1]
+        # Who asks may go away at any time, as probes of the port do.
+        level = logging.DEBUG if isinstance(error, ConnectionError | TimeoutError) else logging.ERROR
+        _LOG.log(level, "no answer about health to %s: %r", client_address, error)
+
+
 class HealthServer:
     """Serves answers on a port of ``host``, in a thread of its own; OSError where the port cannot be had."""
 
@@ -84,8 +96,7 @@ class HealthServer:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
                 _LOG.debug(format, *args)
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     @property

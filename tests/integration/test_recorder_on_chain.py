@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.app.doorbell import Doorbell
 from shared.bootstrap import Plumbline
+from shared.bootstrap_listener import follow
 from shared.config import Settings
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
@@ -44,11 +45,13 @@ def listening(anvil: Anvil, escrow: EscrowClient, directory: Path) -> Iterator[P
                 "PLUMBLINE_POLL_S": "0.05",
                 "PLUMBLINE_LISTENER_LEASE_S": "1",
                 "PLUMBLINE_FEES_31337": "look_s=0",
+                "PLUMBLINE_METRICS": "prometheus",
             }
         )
     )
     bell = Doorbell()
-    thread = Thread(target=parts._follow, args=(parts.chain(CHAIN), bell), daemon=True)
+    wired = (parts.settings, parts.documents, parts.bus, parts.registry, parts.clock, parts.metrics)
+    thread = Thread(target=follow, args=(parts.chain(CHAIN), bell, *wired), daemon=True)
     thread.start()
     try:
         yield parts
@@ -110,7 +113,8 @@ def test_what_is_recorded_is_the_chain_through_reorgs_and_restarts(
     chain_control.mine(anvil.rpc, 2)
     with listening(anvil, escrow, tmp_path) as parts:
         until(lambda: true_to(parts, anvil))
-        assert parts.metrics.exposition().count(b"plumbline_fee_record_failures_total{") == 0
+        assert parts.exposition is not None
+        assert parts.exposition().count(b"plumbline_fee_record_failures_total{") == 0
 
 
 def test_quotes_learn_gas_from_receipts_and_keep_it_over_a_restart(
