@@ -23,8 +23,7 @@ locals {
     ]
     quotes = [
       "plumbline_quotes_total", "plumbline_quotes_refused_total", "plumbline_quote_seconds",
-      "plumbline_quote_cache_hits_total", "plumbline_quote_upstream_batches_total",
-      "plumbline_fee_record_failures_total",
+      "plumbline_quote_cache_hits_total", "plumbline_fee_record_failures_total", "plumbline_quote_upstream_batches_total",
     ]
     operation = [
       "plumbline_alerts_sent_total", "plumbline_alerts_failed_total", "plumbline_metrics_failed_total",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,23 +13,22 @@ from shared.app.custodian_levels import differing_levels
 from shared.app.deadletters import DeadLetters
 from shared.app.event_log import EventLog
 from shared.app.fee_export import recorded_blocks
-from shared.app.fee_records import FEE_HISTORY, GAS_SAMPLES, TIP_SAMPLES
-from shared.app.fee_store import FeeStore
 from shared.app.gas_report import GasReport
 from shared.app.listener_health import ListenerHealth, ListenerObjectives
 from shared.app.observe import Observe
-from shared.app.receipt_samples import ReceiptSamples
 from shared.app.reconcile_settings import ReconcileSettings
-from shared.domain.contract import DecodedLog
 from shared.domain.events import EVENTS
+from shared.domain.fee_record import FEE_HISTORY, GAS_SAMPLES, PAID_SAMPLES, TIP_SAMPLES
 from shared.domain.hashing import transfer_hash
 from shared.domain.transfers import MAPPINGS, STATES
+from shared.ports import Spent
 from tests.deploy.offline.wheel_schema import ROOT
 from tests.support.counted_documents import CountedDocuments, Shape
-from tests.support.listener import Scene, registry
+from tests.support.listener import CONTRACT, TOPIC, Scene, registry
 from tests.support.metrics import MemoryMetrics
 from tests.support.triggers import started_event
 from tests.support.world import LEVEL_2, LEVEL_3, SENDER, World
+from tests.support.world import registry as world_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
     from tests.deploy.plan import Plan
 
+_WALLET = "0x" + "00" * 20
+"""Who sends on the fake chain."""
 _ONLY_THE_LAPTOP = ("shared/local", "shared/adapters/sqlite", "shared/adapters/local_bus")
 
 
@@ -45,7 +46,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> CountedDocuments:
     """Let everything that asks a store ask it: listener, handler, projection, reconciler, operators."""
     seen = CountedDocuments()
     worlds = [_world(tmp_path_factory.mktemp("world"), limit) for limit in (20_000, 0)]
-    for made in (*worlds, _reorged(), _proved_later()):
+    for made in (*worlds, _reorged(), _proved_later(), _recorded(tmp_path_factory.mktemp("fees"))):
         seen.shapes |= made.shapes
         seen.sites |= made.sites
         seen.billed += made.billed
@@ -86,20 +87,10 @@ def _world(home: Path, every_run_limit: int) -> CountedDocuments:
     list(observe.events("t0"))
     observe.status()
     EventLog(documents, world.clock, "test").events_of("t0")
-    _fees(world, documents)
     return documents
 
 
-def _fees(world: World, documents: CountedDocuments) -> None:
-    chain_id = world.spec.chain_id
-    FeeStore(documents, chain_id, 1000).write([], 5000, {}, 1)
-    recorded_blocks(documents, chain_id)
-    GasReport(documents, world.registry, world.clock).report({})
-    executed = DecodedLog("executed", transfer_hash("t0"), {})
-    ReceiptSamples(documents, world.registry, chain_id)._sent_s(executed, "0x" + "1" * 64)
-
-
-def _listening(**settings: int) -> tuple[Scene, CountedDocuments]:
+def _listening(**settings: Any) -> tuple[Scene, CountedDocuments]:
     scene = Scene(**settings)
     scene.store = documents = CountedDocuments()
     scene.follow = scene.listener()
@@ -118,6 +109,20 @@ def _proved_later() -> CountedDocuments:
     for _ in range(10):
         scene.clock.advance(20)
         scene.settle()
+    return documents
+
+
+def _recorded(home: Path) -> CountedDocuments:
+    """Record fees, learn from a receipt of our own wallet, and report."""
+    scene, documents = _listening(fee_blocks=1000, wallets=[_WALLET])
+    documents.put(MAPPINGS, transfer_hash("t"), {"transferId": "t"})
+    sent = f"0x{1:064x}"
+    log = {"address": CONTRACT, "topics": [TOPIC, transfer_hash("t")], "data": "0x", "transactionHash": sent}
+    scene.chain.spent[sent] = Spent(CONTRACT, 50_000, 2 * 10**9)
+    scene.chain.mine([log], gas_used=1_000_000)
+    scene.settle()
+    list(recorded_blocks(documents, 1))
+    GasReport(documents, world_registry(home), scene.clock).report({})
     return documents
 
 
@@ -140,10 +145,7 @@ def _sites() -> set[tuple[str, str]]:
     found = set()
     for file in sorted((ROOT / "shared").rglob("*.py")):
         path = file.relative_to(ROOT).as_posix()
-        if path.startswith(_ONLY_THE_LAPTOP) or path in (
-            "shared/adapters/firestore.py",
-            "shared/ports/documents.py",
-        ):
+        if path.startswith(_ONLY_THE_LAPTOP) or path in ("shared/adapters/firestore.py", "shared/ports/documents.py"):
             continue
         found |= {(path, name) for name in _asking(ast.parse(file.read_text("utf-8")), "")}
     return found
@@ -224,7 +226,12 @@ def test_every_collection_is_known_to_terraform(documents: CountedDocuments, pla
     own = {
         field["collection"] for field in plan.all("google_firestore_field").values() if field["field"] == "*"
     }
-    touched = {collection for _, collection in documents.billed} | {FEE_HISTORY, TIP_SAMPLES, GAS_SAMPLES}
+    touched = {collection for _, collection in documents.billed} | {
+        FEE_HISTORY,
+        TIP_SAMPLES,
+        GAS_SAMPLES,
+        PAID_SAMPLES,
+    }
     assert touched - own == {EVENTS, STATES, MAPPINGS, "custodians"}
 
 

@@ -103,7 +103,9 @@ class CountedDocuments(MemoryDocuments):
         code = sys._getframe(2).f_code
         path = Path(code.co_filename)
         if path.is_relative_to(_ROOT):
-            self.sites.add((path.relative_to(_ROOT).as_posix(), code.co_name))
+            # Of a comprehension, the function that it stands in.
+            names = [name for name in code.co_qualname.split(".") if not name.startswith("<")]
+            self.sites.add((path.relative_to(_ROOT).as_posix(), names[-1]))
 
 
 class _CountedTransaction:
