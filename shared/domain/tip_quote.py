@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from shared.domain.tips import TipModel
 
 SPARE: Final = 50
-"""A fiftieth of the base fee is not saved on, if a node's tip is no less: it hardly costs, and helps should
-the market turn."""
+"""A fiftieth of the base fee, or of the whole price, is not saved on, if a node's tip is no less: it hardly
+costs, and helps should the market turn."""
 LEAST_TO_LEARN: Final = 50
 """Observations before which the node's tip is paid."""
 
@@ -22,17 +22,19 @@ def tip_for(
     """Return the tip to pay in the next blocks; None where nothing at all is known.
 
     ``base_fee_wei``: of the next block. ``usual_wei``: what a node suggests (`eth_maxPriorityFeePerGas`),
-    which is paid while fewer than ``LEAST_TO_LEARN`` transactions were seen, or none in times like these, or
-    cheaper ones than it have just been late;
-    what is learned is never dearer. Raises InvalidInput as ``TipModel.cheapest`` does.
+    which is paid while fewer than ``LEAST_TO_LEARN`` transactions were seen, or none in times like these,
+    where cheaper ones have just been late, or where less would hardly save anything; what is learned is never
+    dearer. Raises InvalidInput as ``TipModel.cheapest`` does.
     """
     spare = base_fee_wei // SPARE if usual_wei is None else min(base_fee_wei // SPARE, usual_wei)
     choice = model.cheapest(wanted, within_blocks, least_wei=spare, instead_of_wei=usual_wei)
     if choice is None or usual_wei is None:
         return choice
     unlearned = model.strange or 0 < model.observed < LEAST_TO_LEARN
-    if not unlearned and not model.turned(choice.tip_wei, usual_wei, within_blocks):
+    unsure = unlearned or model.turned(choice.tip_wei, usual_wei, within_blocks)
+    if not unsure and (usual_wei - choice.tip_wei) * SPARE > base_fee_wei + usual_wei:
         return choice
     chance = model.chance(usual_wei, within_blocks)
     reached = chance is not None and chance >= wanted
-    return TipChoice(usual_wei, chance, reached, "low", choice.regime, choice.observations)
+    confidence = "low" if unsure else choice.confidence
+    return TipChoice(usual_wei, chance, reached, confidence, choice.regime, choice.observations)

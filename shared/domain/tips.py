@@ -8,7 +8,7 @@ tips stay integers of wei.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import count
 from math import sqrt
@@ -31,6 +31,8 @@ RECENT: Final = 100
 """Observations that count as the latest."""
 _DRAW: Final = 20
 """The present regime outweighs all of them once it has more observations than this in a bin."""
+LATEST_BLOCKS: Final = 40
+"""Stretches of the latest blocks' tips to which those of all are drawn."""
 LATEST: Final = 60
 """Observations by which it is seen whether a market has turned just now."""
 _LEAST_RECENT: Final = 20
@@ -129,15 +131,17 @@ class TipModel:
             return None
         curve, best = self._curve(within_blocks)
         goal = min(wanted, best)
-        other = None if instead_of_wei is None else self.chance(instead_of_wei, within_blocks)
-        if other is not None:
+        if instead_of_wei is not None:
+            # Of the bin that it lies in: at its top, where that chance was seen, it may be a little less.
+            other = curve[min(bisect_left(self._tops, instead_of_wei), len(curve) - 1)]
             # Where even that one does not have the wanted chance, nothing of it is given away.
             goal = max(min(goal, other), other - AT_MOST_BELOW if other >= wanted else other)
         at = next(place for place, chance in enumerate(curve) if chance >= goal)
         at = max(at, bisect_right(self._tops, least_wei) - 1)
         support = self._support(self._tops[at])
+        tip = max(self._tops[at], least_wei)
         return TipChoice(
-            tip_wei=max(self._tops[at], least_wei),
+            tip_wei=tip if instead_of_wei is None else min(tip, max(instead_of_wei, least_wei)),
             chance=curve[at],
             reached=curve[at] >= wanted,
             confidence=self._confidence(support),
@@ -194,17 +198,20 @@ class TipModel:
     def _assumed(self) -> Iterator[list[float]]:
         """Yield the odds of each block of waiting before transactions were seen, for each bin's top.
 
-        From how often one of so many blocks took gas at no more; where no blocks' tips are known, from how
-        often a transaction of any tip was taken.
+        From how often one of so many blocks took gas at no more, drawn to how often one of the latest did;
+        where no blocks' tips are known, from how often a transaction of any tip was taken.
         """
         before = [0.0] * len(self._tops)
         for block in count(1):
             lows = [min(self._entries[at : at + block]) for at in range(len(self._entries) - block + 1)]
+            latest = sorted(lows[-LATEST_BLOCKS:])
             if not lows:
                 yield [self._groups[0].usual_odds(min(block, LONGEST))] * len(self._tops)
                 continue
             lows.sort()
-            taken = [(bisect_right(lows, top) + 1) / (len(lows) + 2) for top in self._tops]
+            usual = [(bisect_right(lows, top) + 1) / (len(lows) + 2) for top in self._tops]
+            drawn = zip((bisect_right(latest, top) for top in self._tops), usual, strict=True)
+            taken = [(hits + _DRAW * share) / (len(latest) + _DRAW) for hits, share in drawn]
             yield [max(0.0, 1 - (1 - now) / (1 - was)) for now, was in zip(taken, before, strict=True)]
             before = [max(now, was) for now, was in zip(taken, before, strict=True)]
 

@@ -145,7 +145,10 @@ def _sites() -> set[tuple[str, str]]:
     found = set()
     for file in sorted((ROOT / "shared").rglob("*.py")):
         path = file.relative_to(ROOT).as_posix()
-        if path.startswith(_ONLY_THE_LAPTOP) or path in ("shared/adapters/firestore.py", "shared/ports/documents.py"):
+        if path.startswith(_ONLY_THE_LAPTOP) or path in (
+            "shared/adapters/firestore.py",
+            "shared/ports/documents.py",
+        ):
             continue
         found |= {(path, name) for name in _asking(ast.parse(file.read_text("utf-8")), "")}
     return found

@@ -248,6 +248,15 @@ def test_a_market_that_has_just_turned_is_paid_as_the_node_says() -> None:
     assert choice.tip_wei == 2 * GWEI
 
 
+def test_what_hardly_saves_is_not_saved() -> None:
+    """Where the learned tip is less than a fiftieth of the price below the node's, the node's is paid."""
+    model = TipModel(seen(3000), [], GWEI)
+    for usual, paid in ((GWEI * 13 // 100, GWEI * 13 // 100), (2 * GWEI, None)):
+        choice = tip_for(model, 10 * GWEI if paid else GWEI, 5, 0.9, usual)
+        assert choice is not None
+        assert (choice.tip_wei == usual) == (paid is not None)
+
+
 @pytest.mark.parametrize("wanted", [0, 1, 1.5, -1, float("nan")])
 def test_a_chance_that_is_none_is_refused(wanted: float) -> None:
     """A wanted chance lies between 0 and 1."""
