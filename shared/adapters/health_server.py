@@ -55,7 +55,7 @@ class HealthAnswers:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - its base class's
         """Log what ended an answer, where the base class prints it past the log."""
         error = sys.exc_info()[1]
         # Who asks may go away at any time, as probes of the port do.
