@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.table import Table
+from shared.local.terminal import PlainTable, Terminal
 
 if TYPE_CHECKING:
     from shared.ports import Document
 
 _GWEI_DIGITS: Final = 9
-_CONSOLE: Final = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+_CONSOLE: Final = Terminal()
 _NOBODY: Final = "unknown"
 
 
@@ -22,7 +21,7 @@ def show_quote(quote: Document) -> None:
         f"{quote['action']} within {quote['withinBlocks']} blocks of block {block['number']}, chain"
         f" {quote['chainId']}: confidence {quote['confidence']}"
     )
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = PlainTable(show_header=False)
     for name, value, source in _rows(quote):
         table.add_row(name, value, source)
     _CONSOLE.print(table)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.table import Table
-
 from shared.local.quote_show import gwei
+from shared.local.terminal import PlainTable, Terminal
 
 if TYPE_CHECKING:
     from shared.ports import Document
 
-_CONSOLE: Final = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+_CONSOLE: Final = Terminal()
 _NOBODY: Final = "unknown"
 
 
@@ -34,7 +32,7 @@ def show_report(report: Document) -> None:
         f" {_known(waits['most'])}, within 5 {_share(waits['withinFive'])}"
     )
     if report["actions"]:
-        table = Table(box=None, pad_edge=False)
+        table = PlainTable()
         for title in ("action", "contract", "transactions", "mean gas", "cost", "share"):
             table.add_column(title)
         for line in report["actions"]:

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from rich.console import Console
-from rich.table import Table
+
+from shared.local.terminal import PlainTable, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ _PLACE: Final = frozenset(
         "step", "joins", "correctedEventType",
     )
 )  # fmt: skip
-CONSOLE: Final = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+CONSOLE: Final = Terminal()
 
 
 def print_json(value: Any) -> None:
@@ -31,9 +31,9 @@ def print_json(value: Any) -> None:
     print(orjson.dumps(value, default=str).decode())  # noqa: T201 - the command's answer
 
 
-def new_table(*columns: str) -> Table:
+def new_table(*columns: str) -> PlainTable:
     """Return an empty table with these headings."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = PlainTable()
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
