@@ -53,7 +53,7 @@ def show_backtest(report: Report) -> None:
         typer.echo(f"\n{regime} ({meaning.get(regime, f'{low} to {high} gwei')})")
         inside = "".join(f"{f'in {n}':>8}" for n in horizons)
         typer.echo(
-            f"{'strategy':<17}{'n':>6}  {'cost, gwei':<26}{'below ethers':<29}{'of at most':<12}{inside}"
+            f"{'strategy':<17}{'n':>6}  {'cost, gwei':<26}{'below ethers':<32}{'of at most':<12}{inside}"
             f"  {'under-priced':<20}"
         )
         for line in lines:
@@ -67,7 +67,7 @@ def show_backtest(report: Report) -> None:
 def _row(line: Line, horizons: list[int]) -> str:
     inside = "".join(f"{_percent(line.inside[n]):>8}" for n in horizons)
     return (
-        f"{line.strategy:<17}{line.n:>6}  {_cost(line.cost_gwei):<26}{_saving(line):<29}"
+        f"{line.strategy:<17}{line.n:>6}  {_cost(line.cost_gwei):<26}{_saving(line):<32}"
         f"{_percent(line.most):<12}{inside}  {_share(line.under_priced):<20}"
     ).rstrip()
 
