@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import uuid
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -14,7 +13,7 @@ from shared import logging as log_lines
 from shared.adapters.request_trace import current_trace
 from shared.adapters.system_clock import SystemClock
 from shared.config import Settings
-from shared.config_operators import MONITORING, PROMETHEUS
+from shared.config_operators import PROMETHEUS
 from shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from shared.app.doorbell import Doorbell
     from shared.app.event_log import EventLog
     from shared.app.follow_settings import FollowSettings
+    from shared.app.gas_report import GasReport
     from shared.app.handle_chain_event import HandleChainEvent
     from shared.app.listener_health import ListenerHealth
     from shared.app.listeners import Listeners
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from shared.app.project_events import ProjectEvents
     from shared.app.quote_gas import QuoteGas
     from shared.app.reconcile import Reconcile
+    from shared.app.record_fees import RecordFees
     from shared.domain.contract import Registry
     from shared.domain.fee_chains import ChainFees
     from shared.errors import PlumblineError
-    from shared.ports import AlertSink, Bus, Chain, Clock, Documents, Metrics
+    from shared.ports import Bus, Chain, Clock, Documents, Metrics
 
 T = TypeVar("T")
 
@@ -130,28 +131,9 @@ class Plumbline:
     @cached_property
     def metrics(self) -> Metrics:
         """The figures of this process; what is left of them is written when it ends."""
-        place = self.settings.metrics
-        metrics: Metrics
-        if place.kind == PROMETHEUS:
-            from shared.adapters.prometheus import PrometheusMetrics
+        from shared.bootstrap_operators import metrics_at
 
-            metrics = PrometheusMetrics()
-        elif place.kind == MONITORING:
-            from shared.adapters.cloud_monitoring import CloudMonitoringMetrics
-
-            resource = {
-                "project_id": place.project,
-                "location": place.region,
-                "namespace": "plumbline",
-                # Cloud Run says by K_SERVICE which function this is.
-                "job": os.environ.get("K_SERVICE", "plumbline"),
-                "task_id": uuid.uuid4().hex,
-            }
-            metrics = CloudMonitoringMetrics(place.project, resource, self.clock)
-        else:
-            from shared.adapters.no_metrics import NoMetrics
-
-            metrics = NoMetrics()
+        metrics = metrics_at(self.settings.metrics, self.clock)
         atexit.register(metrics.close)
         return metrics
 
@@ -167,25 +149,9 @@ class Plumbline:
     @cached_property
     def alerts(self) -> Alerts:
         """The alerts, and where they go."""
-        from shared.adapters.log_alerts import LogAlerts
-        from shared.app.alerts import Alerts, AlertSettings
+        from shared.bootstrap_operators import alerts_by
 
-        settings, places = self.settings, self.settings.alerts
-        sinks: list[AlertSink] = [LogAlerts()]
-        if places.slack_url:
-            from shared.adapters.slack_alerts import SlackAlerts
-
-            sinks.append(SlackAlerts(places.slack_url))
-        if places.email_to:
-            from shared.adapters.ses_alerts import SesAlerts
-
-            sinks.append(SesAlerts(places.email_from, places.email_to, places.email_region))
-        chosen = AlertSettings(
-            repeat_s=settings.number("alert_repeat_s"),
-            longest_s=settings.number("alert_longest_s"),
-            quiet_s=settings.number("alert_quiet_s"),
-        )
-        return Alerts(self.documents, sinks, self.clock, self.metrics, chosen)
+        return alerts_by(self.settings, self.documents, self.clock, self.metrics)
 
     @property
     def chains(self) -> dict[int, Chain]:
@@ -281,6 +247,13 @@ class Plumbline:
             history=settings.whole("quote_history"), records_s=settings.number("quote_records_s"),
         )  # fmt: skip
 
+    @cached_property
+    def gas_report(self) -> GasReport:
+        """The optimisation report of ``functions/quote_gas``."""
+        from shared.app.gas_report import GasReport
+
+        return GasReport(self.documents, self.registry, self.clock, self.settings.platform_wallets)
+
     def _chain_fees(self, chain_id: int) -> ChainFees:
         if chain_id in self.settings.fees:
             from shared.domain.fee_settings import chain_fees
@@ -345,12 +318,29 @@ class Plumbline:
         follow = FollowChain(
             chain, self.documents, self.bus, self.registry, self.clock, self._follow_settings(),
             metrics=self.metrics, socket=(lambda: socket.connected) if socket else None,
+            fees=self._record_fees(chain),
         )  # fmt: skip
         try:
             follow.run(doorbell)
         finally:
             if socket:
                 socket.close()
+
+    def _record_fees(self, chain: Chain) -> RecordFees | None:
+        kept = self.settings.whole("fee_blocks")
+        if not kept:
+            return None
+        from shared.adapters.endpoint_rota import in_thread
+        from shared.app.fee_store import FeeStore
+        from shared.app.receipt_samples import ReceiptSamples
+        from shared.app.record_fees import RecordFees
+
+        wallets = self.settings.platform_wallets
+        return RecordFees(
+            chain, FeeStore(self.documents, chain.chain_id, kept),
+            ReceiptSamples(self.documents, self.registry, chain.chain_id, wallets),
+            self.clock, self.metrics, kept=kept, background=partial(in_thread, name="fees"),
+        )  # fmt: skip
 
     def _heads(self, chain_id: int, doorbell: Doorbell) -> WebsocketHeads | None:
         url = self.settings.ws_urls.get(chain_id)

@@ -12,6 +12,8 @@ import typer
 
 from shared import logging as log_lines
 from shared.app.check_contracts import check_contracts
+from shared.app.fee_export import fee_csv
+from shared.app.quote_request import chosen_chain
 from shared.app.reconcile_report import unrepaired
 from shared.bootstrap import Plumbline
 from shared.config import Settings
@@ -23,6 +25,7 @@ from shared.local.backtest_show import run_backtest, show_backtest
 from shared.local.bundle import write_bundle
 from shared.local.cloud import ENVIRONMENT_FILE, LocalOptions, read_environment, run_local
 from shared.local.quote_show import show_quote
+from shared.local.report_show import show_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
 HOME: Final = Path("var")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that nobody could handle.")
+fees_app = typer.Typer(no_args_is_help=True, help="What the listener recorded of fees.")
 contracts_app = typer.Typer(no_args_is_help=True, help="The registry of contracts.")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(fees_app, name="fees")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Home = Annotated[Path, typer.Option(help="Where `plumbline local` keeps its files and settings.")]
@@ -196,6 +201,25 @@ def replay_letters(
     raise typer.Exit(1 if done.missing else 0)
 
 
+@fees_app.command("export")
+def export_fees(
+    context: typer.Context,
+    chain: Annotated[int | None, typer.Option(help="Chain id, where several are configured.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; without it to standard output.")] = None,
+) -> None:
+    """Write the recorded blocks as the CSV of headers that `plumbline backtest` replays."""
+    parts = _parts(context)
+    chain_id = chosen_chain({} if chain is None else {"chain": str(chain)}, parts.registry)
+    lines = "".join(f"{line}\n" for line in fee_csv(parts.documents, chain_id))
+    if out is None:
+        typer.echo(lines, nl=False)
+        return
+    try:
+        out.write_text(lines, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{out} cannot be written: {error.strerror}") from error
+
+
 @contracts_app.command("check")
 def check(context: typer.Context, *, json: Json = False) -> None:
     """Compare the registry with the nodes; exit 1 if something is wrong."""
@@ -208,7 +232,7 @@ def check(context: typer.Context, *, json: Json = False) -> None:
 @app.command()
 def quote(
     context: typer.Context,
-    action: Annotated[str, typer.Argument(help="What is to be done, such as agree_send.")],
+    action: Annotated[str | None, typer.Argument(help="What is to be done, such as agree_send.")] = None,
     transfer: Annotated[str | None, typer.Option(help="Id or hash: estimates the gas of the call.")] = None,
     chain: Annotated[str | None, typer.Option(help="Chain id, where several are configured.")] = None,
     contract: Annotated[str | None, typer.Option(help="Address, where a chain has several.")] = None,
@@ -217,6 +241,7 @@ def quote(
     sender: Annotated[str | None, typer.Option("--from", help="Who will send.")] = None,
     data: Annotated[str | None, typer.Option(help="The very calldata, as 0x hex.")] = None,
     *,
+    report: Annotated[bool, typer.Option("--report", help="Report on our own transactions instead.")] = False,
     json: Json = False,
 ) -> None:
     """Say what to pay, how much gas to allow, and how sure that is; exit 1 if the call would revert."""
@@ -224,7 +249,15 @@ def quote(
         "action": action, "transfer": transfer, "chain": chain, "contract": contract, "within_blocks": within,
         "confidence": confidence, "from": sender, "data": data,
     }  # fmt: skip
-    found = _parts(context).quote_gas.quote({name: text for name, text in given.items() if text is not None})
+    wanted = {name: text for name, text in given.items() if text is not None}
+    if report:
+        told = _parts(context).gas_report.report(wanted)
+        if json:
+            typer.echo(dumps(told))
+        else:
+            show_report(told)
+        return
+    found = _parts(context).quote_gas.quote(wanted)
     if json:
         typer.echo(dumps(found))
     else:

@@ -75,6 +75,9 @@ NUMBERS: Final = {
         "PLUMBLINE_PROBE_S", 15.0, 1, "seconds between two looks at the other endpoints' heads"
     ),
     "max_lag": Number("PLUMBLINE_MAX_LAG", 5, 1, "blocks that an endpoint's head may be behind another's"),
+    "fee_blocks": Number(
+        "PLUMBLINE_FEE_BLOCKS", 1000, 0, "blocks whose fees the listener keeps, in hundreds; 0: none"
+    ),
     "health_port": Number(
         "PLUMBLINE_HEALTH_PORT",
         8080,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.domain.blocks import Header
-    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
+    from shared.domain.fee_reading import FeeHistory, FeeReading, GasAnswer, GasQuestion
 
 Document = dict[str, Any]
 DELETE_AFTER: Final = "deleteAfter"
@@ -157,6 +157,9 @@ class Bus(Protocol):
     def nack(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Refuse: they come again after the subscription's back-off."""
 
+    def hold(self, subscription: str, ack_ids: Sequence[str], seconds: int) -> None:
+        """Lease for so many seconds (0 to 600) from now, in place of what the subscription says."""
+
     def release(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Hand back unread (a look, not a refusal): due again at once."""
 
@@ -194,17 +197,28 @@ class TransactionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a transaction used and paid, as its receipt says; ``price_wei`` is per gas (None: it does not)."""
+
+    to: str | None
+    gas_used: int
+    price_wei: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Logs of a block or a range as ``endpoint`` gave them.
 
     ``proved``: they are complete and genuine, by the block's bloom or its receipts. ``senders`` gives the
-    sender of each of their transactions by its hash, where receipts were read or it was asked for.
+    sender of each of their transactions by its hash, where receipts were read or it was asked for; ``spent``
+    what each used and paid, where receipts were read.
     """
 
     logs: Sequence[RawLog]
     endpoint: str
     proved: bool = False
     senders: Mapping[str, str] = field(default_factory=dict)
+    spent: Mapping[str, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +339,12 @@ class Chain(Protocol):
         The latest header; fee history of that many blocks with the tips at these percentiles; the node's own
         tip and gas price; pending transactions; the gas of calls. Raises DoubtfulAnswer, too, where head and
         history do not fit together.
+        """
+
+    def fee_history(self, newest: int, blocks: int, percentiles: Sequence[float]) -> FeeHistory | None:
+        """Return the fee history of so many blocks up to a height, in one request.
+
+        None where the node does not tell it, for whatever reason it gives.
         """
 
     def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:

@@ -15,6 +15,7 @@ locals {
   # Plumbline's own collections, read by key or by the indexes above: no field of theirs is indexed by itself, but for
   # those named. Every list and map in them grows, and each part of one would be an entry in two indexes.
   own_collections = {
+    alerts                    = ["open", "untold"]
     chain_cursors             = []
     chain_heads               = []
     chain_listeners           = []

@@ -25,7 +25,7 @@ locals {
       max_instances = 10 # more would only contend for the same states; a backlog waits in Pub/Sub for a week
       database      = "user"
       publishes     = ["chain-logs-dead"]
-      secrets       = []
+      secrets       = ["alerts"]
       callers       = []
       internet      = false
       uptime_path   = null
@@ -43,7 +43,7 @@ locals {
       max_instances = 20 # one event is one short transaction; triggers that find no instance come again
       database      = "user"
       publishes     = ["chain-logs-dead"]
-      secrets       = []
+      secrets       = ["alerts"]
       callers       = []
       internet      = false
       uptime_path   = null
@@ -61,7 +61,7 @@ locals {
       max_instances = 2 # a run by the clock (a lease keeps a second out), and one transfer by hand beside it
       database      = "user"
       publishes     = []
-      secrets       = ["rpc"]
+      secrets       = ["rpc", "alerts"]
       callers       = []
       internet      = false
       uptime_path   = null
@@ -118,5 +118,10 @@ locals {
     PLUMBLINE_STORE     = "firestore://${var.project_id}/${var.firestore.database}"
     PLUMBLINE_BUS       = "pubsub://${var.project_id}"
     PLUMBLINE_CONTRACTS = "contracts"
+    PLUMBLINE_METRICS   = "monitoring://${var.project_id}/${var.region}"
+    }, var.alerts.email == null ? {} : {
+    PLUMBLINE_ALERT_EMAIL_FROM   = var.alerts.email.from
+    PLUMBLINE_ALERT_EMAIL_TO     = join(",", var.alerts.email.to)
+    PLUMBLINE_ALERT_EMAIL_REGION = var.alerts.email.region
   })
 }

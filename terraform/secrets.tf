@@ -5,7 +5,14 @@ locals {
   secrets = merge(
     { for chain in var.chains : "PLUMBLINE_RPC_${chain.id}" => merge(chain.rpc, { kind = "rpc" }) },
     { for chain in var.chains : "PLUMBLINE_WS_${chain.id}" => merge(chain.ws, { kind = "ws" }) if chain.ws != null },
+    { for variable, secret in local.alert_secrets : variable => merge(secret, { kind = "alerts" }) if secret != null },
   )
+
+  alert_secrets = {
+    PLUMBLINE_ALERT_SLACK_URL = var.alerts.slack
+    AWS_ACCESS_KEY_ID         = try(var.alerts.email.key_id, null)
+    AWS_SECRET_ACCESS_KEY     = try(var.alerts.email.key, null)
+  }
 
   secrets_of = {
     for name, function in local.functions : name => {

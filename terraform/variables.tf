@@ -175,10 +175,11 @@ variable "settings" {
   }
   validation {
     condition = alltrue([
-      for name in ["PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", "PLUMBLINE_HEALTH_PORT"] :
-      !contains(keys(var.settings), name)
+      for name in keys(var.settings) :
+      !contains(["PLUMBLINE_STORE", "PLUMBLINE_BUS", "PLUMBLINE_CONTRACTS", "PLUMBLINE_HEALTH_PORT", "PLUMBLINE_METRICS"], name) &&
+      !can(regex("^PLUMBLINE_ALERT_(SLACK|EMAIL)_", name))
     ])
-    error_message = "settings: PLUMBLINE_STORE, _BUS, _CONTRACTS and _HEALTH_PORT follow from firestore, project_id and the bundle; leave them out."
+    error_message = "settings: PLUMBLINE_STORE, _BUS, _CONTRACTS, _HEALTH_PORT, _METRICS and _ALERT_SLACK_ and _EMAIL_ follow from firestore, project_id, alerts and the bundle; leave them out."
   }
 }
 
@@ -237,11 +238,21 @@ variable "sizes" {
 
 variable "alerts" {
   description = <<-EOT
-    Who is told, and from when on. emails: addresses; channels: notification channels that exist already
+    Who is told, and from when on. slack: the secret that holds the webhook to which Plumbline's own alerts are posted;
+    email: their sending by Amazon SES, with the secrets that hold an access key of an account that may do that alone.
+    Of Cloud Monitoring's alerts are emails: addresses; channels: notification channels that exist already
     (projects/PROJECT/notificationChannels/ID: Slack, PagerDuty, ...). The limits are the product's own. runbook_url: where
     your copy of docs/operate.md is read, for a link in each notice.
   EOT
   type = object({
+    slack = optional(object({ secret = string, version = number }))
+    email = optional(object({
+      from   = string
+      to     = list(string)
+      region = string
+      key_id = object({ secret = string, version = number })
+      key    = object({ secret = string, version = number })
+    }))
     emails                  = optional(list(string), [])
     channels                = optional(list(string), [])
     mismatches              = optional(number, 5)
@@ -255,6 +266,21 @@ variable "alerts" {
   })
   default = {}
 
+  validation {
+    condition = alltrue([
+      for secret in [var.alerts.slack, try(var.alerts.email.key_id, null), try(var.alerts.email.key, null)] :
+      can(regex("^[A-Za-z0-9_-]{1,255}$", secret.secret)) && try(secret.version == floor(secret.version) && secret.version >= 1, false) if secret != null
+    ])
+    error_message = "alerts: slack, email.key_id and email.key name a secret's id, such as \"plumbline-slack\", and the number of an enabled version: see `gcloud secrets versions list SECRET`. Never the URL or key itself."
+  }
+  validation {
+    condition = var.alerts.email == null ? true : (
+      length(var.alerts.email.to) >= 1 && length(var.alerts.email.to) <= 50 &&
+      alltrue([for email in concat([var.alerts.email.from], var.alerts.email.to) : can(regex("^[^@\\s,;]+@[^@\\s,;]+$", email))]) &&
+      can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", var.alerts.email.region))
+    )
+    error_message = "alerts.email: from and to are addresses (1 to 50 of the latter), region is an AWS region such as \"eu-west-1\"."
+  }
   validation {
     condition     = alltrue([for email in var.alerts.emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])
     error_message = "alerts.emails: an entry is no address."

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from shared.adapters.http_problem import Answer
 
 _LOG = logging.getLogger("plumbline.quote_gas")
-
+_FLUSH_S = 0.1
+"""Somebody waits for the answer: figures that are not written by then are with the next write."""
 
 _WIRING = Lock()
 """Threads that come first together share one use case, and with it the one batch of the block."""
@@ -30,10 +31,14 @@ def _quote(request: Request) -> Answer:
         parts = plumbline()
         quotes = parts.quote_gas
     query = request.query_string.decode("ascii", "replace")
-    with parts.invocation():
+    with parts.invocation(flush_s=_FLUSH_S):
         quote = quotes.answer(query)
     known = request.headers.get("If-None-Match")
     return quote_answer(quote.body, quote.tag, quote.fresh_s, known)
+
+
+def _report(request: Request) -> Answer:
+    return answer(plumbline().gas_report.answer(request.query_string.decode("ascii", "replace")))
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request
@@ -42,12 +47,12 @@ def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes th
     return answer(openapi())
 
 
-ROUTES = {"/": _quote, "/quote": _quote, "/openapi.json": _openapi}
+ROUTES = {"/": _quote, "/quote": _quote, "/report": _report, "/openapi.json": _openapi}
 
 
 @functions_framework.http
 def quote_gas(request: Request) -> Answer:
-    """Quote: GET ``/quote`` (or ``/``) with the fields of the description at ``/openapi.json``."""
+    """Quote or report: GET ``/quote`` (or ``/``) or ``/report``, as ``/openapi.json`` describes them."""
     try:
         route = ROUTES.get(request.path)
         if route is None:

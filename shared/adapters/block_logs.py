@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.block_proof import receipts_root
-from shared.adapters.block_receipts import BlockReceipts, logs_of, numbered_each, numbered_through
+from shared.adapters.block_receipts import BlockReceipts, logs_of, numbered_each, numbered_through, spent_in
 from shared.adapters.ethereum_shapes import LogFilter, read_hash, read_header, read_logs
 from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, NotThere
 from shared.domain.bloom import bloom_of, may_hold
@@ -64,7 +64,10 @@ class BlockLogs:
         logs = [log for log in logs_of(receipts) if wanted.matches(log)]
         if not proved and _facts(_logs_of(endpoint, header, wanted)) != _facts(logs):
             raise DoubtfulAnswer(f"{endpoint.name}: logs and receipts of block {header.number} differ")
-        return Reading(logs, endpoint.name, proved, _senders(receipts, logs))
+        ours = {log["transactionHash"].lower() for log in logs}
+        of_ours = {hash_of: it for it in receipts if (hash_of := it["transactionHash"].lower()) in ours}
+        senders = {hash_of: receipt["from"].lower() for hash_of, receipt in of_ours.items()}
+        return Reading(logs, endpoint.name, proved, senders, spent_in(of_ours))
 
     def check(self, header: Header) -> None:
         """Raise DoubtfulAnswer where the header is not genuine, though this chain's headers can be proved.
@@ -151,12 +154,6 @@ def _of_block(endpoint: JsonRpcEndpoint, block_hash: str, logs: list[RawLog]) ->
 def _excluded(header: Header, addresses: Sequence[str]) -> bool:
     bloom = header.logs_bloom
     return header.recomputed and bloom is not None and not any(may_hold(bloom, it) for it in addresses)
-
-
-def _senders(receipts: Sequence[Mapping[str, Any]], logs: Sequence[RawLog]) -> dict[str, str]:
-    ours = {log["transactionHash"].lower() for log in logs}
-    sent = ((receipt["transactionHash"].lower(), receipt["from"].lower()) for receipt in receipts)
-    return {name: sender for name, sender in sent if name in ours}
 
 
 def _facts(logs: Sequence[RawLog]) -> list[tuple[int, str]]:

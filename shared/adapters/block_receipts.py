@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.adapters.ethereum_shapes import read_hash, read_hex
 from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, NotThere
 from shared.errors import ChainUnavailable, DoubtfulAnswer, RateLimited
+from shared.ports import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,6 +115,22 @@ def read_receipts(answer: Any, header: Header) -> list[Mapping[str, Any]]:
 def logs_of(receipts: Sequence[Mapping[str, Any]]) -> list[RawLog]:
     """Return all logs of the receipts, in order."""
     return [log for receipt in receipts for log in receipt["logs"]]
+
+
+def spent_in(receipts: Mapping[str, Mapping[str, Any]]) -> dict[str, Spent]:
+    """Return what the transactions of these receipts used and paid; those that do not tell it are left out.
+
+    These fields move no milestone, and a chain that spells them in its own way is not to be refused for it.
+    """
+    found = {}
+    for name, receipt in receipts.items():
+        used, price, to = (receipt.get(field) for field in ("gasUsed", "effectiveGasPrice", "to"))
+        try:
+            paid = None if price is None else read_hex(price, "effectiveGasPrice")
+            found[name] = Spent(to.lower() if isinstance(to, str) else None, read_hex(used, "gasUsed"), paid)
+        except ChainUnavailable:
+            continue
+    return found
 
 
 def numbered_through(receipts: Sequence[Mapping[str, Any]]) -> bool:

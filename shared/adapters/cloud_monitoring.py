@@ -31,8 +31,9 @@ _LOG: Final = logging.getLogger(__name__)
 SERIES_A_CALL: Final = 200
 """Time series in one request, at most (https://cloud.google.com/monitoring/quotas)."""
 LEAST_APART_S: Final = 5.0
-"""Seconds between the end times of two points of a series, at least (the same page; 10 until 2021)."""
+"""Seconds between the end times of two points of a series, at least (the same page)."""
 _EVERY_S: Final = 10.0
+"""Twice that: older versions of that page say ten."""
 _LONGEST_S: Final = 300.0
 _REQUEST_S: Final = 3.0
 _TOLD_AGAIN_S: Final = 300.0
@@ -96,12 +97,17 @@ class CloudMonitoringMetrics:
 
     def close(self) -> None:
         """Write the rest: to be called when the process ends, which it holds up for some seconds at most."""
-        if not self._figures.has_changed:
+        if not self._writing.acquire(timeout=_REQUEST_S):
             return
-        left_s = LEAST_APART_S - (self._clock.now() - self._last_end).total_seconds()
-        if self._last_end != self._start and left_s > 0:
-            self._clock.sleep(min(left_s, LEAST_APART_S))
-        self._write()
+        try:
+            # Only now: a write under way has moved the time before which the service takes no other.
+            if self._figures.has_changed:
+                left_s = LEAST_APART_S - (self._clock.now() - self._last_end).total_seconds()
+                if self._last_end != self._start and left_s > 0:
+                    self._clock.sleep(min(left_s, LEAST_APART_S))
+                self._write_all()
+        finally:
+            self._writing.release()
 
     def _is_due(self, *, now: bool) -> bool:
         earliest = self._last_end + timedelta(

@@ -29,9 +29,9 @@ _FAR_BEHIND_S: Final = 2.0
 _VERIFIED_S: Final = 60.0
 
 
-def in_thread(work: Callable[[], None]) -> None:
+def in_thread(work: Callable[[], None], name: str = "endpoint-probe") -> None:
     """Do it in a thread of its own that holds up no exit."""
-    Thread(target=work, daemon=True, name="endpoint-probe").start()
+    Thread(target=work, daemon=True, name=name).start()
 
 
 class EndpointRota:

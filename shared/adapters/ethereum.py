@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.adapters.endpoint_rota import in_thread
 from shared.adapters.endpoints import EndpointPool
 from shared.adapters.ethereum_shapes import LogFilter, read_header, read_hex, read_transaction
-from shared.adapters.fee_questions import ask_fees, ask_gas
+from shared.adapters.fee_questions import ask_fees, ask_gas, ask_history
 from shared.adapters.json_rpc_failures import CallRefused, NotThere, PartlyLimited, WrongChain
 from shared.errors import DoubtfulAnswer, RateLimited
 from shared.ports import Reading
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.adapters.log_ranges import LogRanges
     from shared.adapters.multicall import Multicall
     from shared.domain.blocks import Header
-    from shared.domain.fee_reading import FeeReading, GasAnswer, GasQuestion
+    from shared.domain.fee_reading import FeeHistory, FeeReading, GasAnswer, GasQuestion
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
@@ -281,6 +281,10 @@ class EthereumChain:
             return reading
 
         return self._pool.run(read)
+
+    def fee_history(self, newest: int, blocks: int, percentiles: Sequence[float]) -> FeeHistory | None:
+        """Return the fee history of so many blocks up to a height; None where the node does not tell it."""
+        return self._pool.run(lambda endpoint: ask_history(endpoint, newest, blocks, percentiles))
 
     def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
         """Ask for the gas of calls at the latest block, in one batch."""

@@ -82,6 +82,9 @@ def read_header(block: Any) -> Header | None:
         logs_bloom=None if bloom is None else _read_bloom(bloom),
         receipts_root=None if root is None else read_hash(root, "receiptsRoot"),
         recomputed=recomputed_hash(block) == block_hash,
+        base_fee_wei=_read_told(block, "baseFeePerGas"),
+        gas_used=_read_told(block, "gasUsed"),
+        gas_limit=_read_told(block, "gasLimit"),
     )
 
 
@@ -141,6 +144,11 @@ def _read_digits(value: Any, name: str, length: int) -> str:
         raise ChainUnavailable(f"field {name} is not {length - 2} hex digits")
     read_hex(value, name)
     return value.lower()
+
+
+def _read_told(block: dict[str, Any], name: str) -> int | None:
+    value = block.get(name)
+    return None if value is None else read_hex(value, name)
 
 
 def _read_bloom(value: Any) -> bytes | None:

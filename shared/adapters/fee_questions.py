@@ -46,15 +46,16 @@ def ask_fees(
     DoubtfulAnswer where what it tells does not fit together.
     """
     entries: list[Entry] = [
-        ("eth_getBlockByNumber", ["latest", False]),
+        # First, as a batch is waited for as long as its first entry is: this one makes a node work.
         ("eth_feeHistory", [hex(blocks), "latest", list(percentiles)]),
+        ("eth_getBlockByNumber", ["latest", False]),
         ("eth_maxPriorityFeePerGas", []),
         ("eth_gasPrice", []),
         ("txpool_status", []),
         *_gas_entries(questions),
     ]
     answers = endpoint.batch(entries)
-    block, history, tip, price, pool = answers[:_FIXED]
+    history, block, tip, price, pool = answers[:_FIXED]
     if isinstance(block, CallRefused):
         raise block
     head = read_fee_head(block)
@@ -71,6 +72,24 @@ def ask_fees(
         pending=_pending(pool),
         gas=_gas(endpoint, questions, answers[_FIXED:]),
     )
+
+
+def ask_history(
+    endpoint: JsonRpcEndpoint, newest: int, blocks: int, percentiles: Sequence[float]
+) -> FeeHistory | None:
+    """Ask for the fee history of so many blocks up to a height; None where the node does not tell it.
+
+    That holds for an answer of another shape, too: whoever asks reads on without tips, and an endpoint is not
+    to be left for it.
+    """
+    try:
+        answer = endpoint.call("eth_feeHistory", [hex(blocks), hex(newest), list(percentiles)])
+    except CallRefused:
+        return None
+    try:
+        return None if answer is None else read_history(answer, percentiles)
+    except ChainUnavailable:
+        return None
 
 
 def ask_gas(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:

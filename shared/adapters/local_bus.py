@@ -50,6 +50,9 @@ _HELD: Final = "SELECT attempt FROM bus_deliveries WHERE subscription = ? AND me
 _POSTPONE: Final = """
 UPDATE bus_deliveries SET due_us = ?, lease = lease + 1 WHERE subscription = ? AND message_id = ?
 """
+_HOLD: Final = """
+UPDATE bus_deliveries SET due_us = ? WHERE subscription = ? AND message_id = ? AND lease = ?
+"""
 _RELEASE: Final = """
 UPDATE bus_deliveries SET attempt = attempt - 1, lease = lease + 1,
     due_us = (SELECT published_us FROM bus_messages WHERE id = message_id)
@@ -138,6 +141,14 @@ class LocalBus:
                 else:
                     due_us = now_us + round(known.backoff_s(attempt) * 1e6)
                     connection.execute(_POSTPONE, (due_us, known.name, message_id))
+
+    def hold(self, subscription: str, ack_ids: Sequence[str], seconds: int) -> None:
+        """Lease for so many seconds from now; an id whose lease has passed to somebody else does nothing."""
+        known = self._topology.subscription(subscription)
+        leases = [_lease(each) for each in ack_ids]
+        until_us = self._now_us() + seconds * 1_000_000
+        with self._file.writing() as connection:
+            connection.executemany(_HOLD, [(until_us, known.name, *each) for each in leases])
 
     def release(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Hand back as if never delivered: due now, in its old place, the attempt not counted."""

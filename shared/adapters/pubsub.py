@@ -108,10 +108,14 @@ class PubSubBus:
 
     def nack(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Refuse: Pub/Sub's retry policy and dead-letter policy decide what follows."""
+        self.hold(subscription, ack_ids, 0)
+
+    def hold(self, subscription: str, ack_ids: Sequence[str], seconds: int) -> None:
+        """Lease for so many seconds from now; 0 is a refusal."""
         path = self._subscription_path(self._topology.subscription(subscription).name)
         for first in range(0, len(ack_ids), _REQUEST_ITEMS):
             some = list(ack_ids[first : first + _REQUEST_ITEMS])
-            body = {"subscription": path, "ack_ids": some, "ack_deadline_seconds": 0}
+            body = {"subscription": path, "ack_ids": some, "ack_deadline_seconds": seconds}
             self._ask(self._subscriber().modify_ack_deadline, body)
 
     def release(self, subscription: str, ack_ids: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
@@ -38,8 +39,19 @@ Outcome = tuple[Progress, "Cursor | None"]
 """What a step did, and the cursor after it; None: read it from the store."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a step came by: headers of blocks that it read one by one, and all the blocks that hold logs."""
+
+    headers: Sequence[Header] = ()
+    blocks: Sequence[BlockRead] = ()
+
+
 class Advance:
-    """Moves one chain's cursor; ``settled`` holds the segments that the last step made certain."""
+    """Moves one chain's cursor.
+
+    ``settled`` holds the segments that the last step made certain, ``seen`` what it came by.
+    """
 
     def __init__(
         self,
@@ -64,6 +76,7 @@ class Advance:
         self._width = RangeWidth(settings.max_range, settings.max_logs)
         self._published: list[PublishedBlock] = []
         self.settled: Sequence[Segment] = ()
+        self.seen = Seen()
 
     def take_over(self) -> None:
         """Read which blocks are kept; only now, when nobody with a lower fence can add to them."""
@@ -71,7 +84,7 @@ class Advance:
 
     def read_on(self, cursor: Cursor, head: Header, certain: int) -> Outcome:
         """Read the next blocks up to ``head``; through height ``certain`` no block is taken back."""
-        self.settled = ()
+        self.settled, self.seen = (), Seen()
         single = head.number - self._settings.window
         if cursor.number >= single:
             return self._read(cursor, min(head.number, cursor.number + _BY_BLOCK_AT_ONCE), head, certain)
@@ -136,6 +149,8 @@ class Advance:
         gone = {block for block in self._published if block.number <= moved.certified}
         self._store.move(moved, gone, settled)
         self._published = [block for block in self._published if block not in gone]
+        singly = [headers[number] for number in every if number <= moved.number]
+        self.seen = Seen(singly if first > single else (), read.blocks)
         self._tell(moved, headers, settled, read)
         return Progress(moved.number < head.number, moved.number, head.number, published=count), moved
 

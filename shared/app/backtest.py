@@ -41,13 +41,14 @@ class Outcome:
     """What one price came to; ``inside``: chance of being in a block within so many blocks, None: not known.
 
     ``cost_wei`` per gas is the base fee of the block that included it and the effective tip; None where it
-    was not included in time or there are no tips. ``under_priced``: a block within the deadline had a base
-    fee above the cap.
+    was not included in time or there are no tips; ``tip_wei`` is the tip in it. ``under_priced``: a block
+    within the deadline had a base fee above the cap.
     """
 
     stretch: int
     base_fee_wei: int
     cost_wei: int | None
+    tip_wei: int | None
     inside: Mapping[int, float | None]
     under_priced: bool
 
@@ -114,14 +115,16 @@ def _in_blocks(
     if price is None or not whole or following[-1].number != blocks[at].number + len(following):
         return None
     waited = next((n for n, block in enumerate(following, 1) if _includes(block, price)), None)
-    cost = None
+    cost = tip = None
     if waited is not None and waited <= within_blocks and price.tip_wei is not None:
         base_fee = following[waited - 1].base_fee_wei
-        cost = base_fee + (effective_tip(price.max_fee_wei, price.tip_wei, base_fee) or 0)
+        tip = effective_tip(price.max_fee_wei, price.tip_wei, base_fee) or 0
+        cost = base_fee + tip
     return Outcome(
         stretch=at // STRETCH_BLOCKS,
         base_fee_wei=blocks[at].base_fee_wei,
         cost_wei=cost,
+        tip_wei=tip,
         inside={n: float(waited is not None and waited <= n) for n in horizons(within_blocks)},
         under_priced=any(price.max_fee_wei < block.base_fee_wei for block in following[:within_blocks]),
     )
@@ -148,6 +151,7 @@ def _as_peers(peers: _Peers, wait: Wait, price: Price | None, within_blocks: int
         stretch=int(wait.received_s // STRETCH_S),
         base_fee_wei=base_fee,
         cost_wei=None if paid is None else base_fee + paid,
+        tip_wei=paid,
         inside=inside,
         under_priced=paid is None,
     )

@@ -28,6 +28,8 @@ LEAST_STRETCHES: Final = 8
 REFERENCE: Final = "ethers"
 """The strategy that savings are told against."""
 ALL: Final = "all"
+LEAST_TO_SAVE: Final = 0.01
+SAVES, NONE, UNKNOWN = "saves", "none", "unknown"
 _GWEI: Final = 10**9
 
 
@@ -49,7 +51,10 @@ class Line:
     """One strategy in one regime of base fees; None where the recording does not let a figure be told.
 
     ``cost_gwei``: base fee of the including block and effective tip, of the prices that got in. ``saving``:
-    share by which that is below the reference's, where both got in. ``inside``: by number of blocks.
+    share by which that is below the reference's, where both got in. ``most``: the most it could be, as no tip
+    at all would save no more. ``verdict``: `saves`; `none` where it is not surely above 0, or the base fee
+    dominates (less than ``LEAST_TO_SAVE`` of the reference's price is its tip); `unknown`. ``inside``: by
+    number of blocks.
     """
 
     strategy: str
@@ -58,6 +63,8 @@ class Line:
     n: int
     cost_gwei: Figure | None
     saving: Figure | None
+    most: Figure | None
+    verdict: str
     inside: dict[int, Figure | None]
     under_priced: Figure | None
 
@@ -128,20 +135,24 @@ def _line(
 
     def figure(value: Callable[[Outcome], float | None]) -> Figure | None:
         pairs = [(outcome.stretch, value(outcome), 1.0) for outcome in kept]
-        return _ratio([(s, v, w) for s, v, w in pairs if v is not None], seed)
+        return ratio([(s, v, w) for s, v, w in pairs if v is not None], seed)
 
-    saved = [
-        (ours.stretch, (theirs.cost_wei - ours.cost_wei) / _GWEI, theirs.cost_wei / _GWEI)
+    both = [
+        (ours.stretch, ours.cost_wei, theirs.cost_wei, theirs.tip_wei or 0)
         for ours, theirs in zip(outcomes, reference or [None] * len(outcomes), strict=True)
         if ours and theirs and here(ours) and ours.cost_wei is not None and theirs.cost_wei
     ]
+    saving = ratio([(at, (theirs - ours) / _GWEI, theirs / _GWEI) for at, ours, theirs, _ in both], seed)
+    most = ratio([(at, tip / _GWEI, theirs / _GWEI) for at, _, theirs, tip in both], seed)
     return Line(
         strategy=strategy.name,
         source=strategy.source,
         regime=regime,
         n=len(kept),
         cost_gwei=figure(lambda outcome: None if outcome.cost_wei is None else outcome.cost_wei / _GWEI),
-        saving=_ratio(saved, seed),
+        saving=saving,
+        most=most,
+        verdict=verdict(saving, most),
         inside={n: figure(partial(_inside, n)) for n in horizons(within_blocks)},
         under_priced=figure(lambda outcome: float(outcome.under_priced)),
     )
@@ -151,7 +162,15 @@ def _inside(blocks: int, outcome: Outcome) -> float | None:
     return outcome.inside[blocks]
 
 
-def _ratio(parts: Sequence[tuple[int, float, float]], seed: int) -> Figure | None:
+def verdict(saving: Figure | None, most: Figure | None) -> str:
+    """Return in a word what a saving is worth."""
+    if saving is None:
+        return UNKNOWN
+    surely = saving.value if saving.low is None else saving.low
+    return NONE if surely <= 0 or most is None or most.value < LEAST_TO_SAVE else SAVES
+
+
+def ratio(parts: Sequence[tuple[int, float, float]], seed: int) -> Figure | None:
     """Return sum over sum of (stretch, above, below), with the interval of redrawn stretches."""
     if not parts:
         return None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from shared.domain.blocks import Header
-    from shared.ports import Document, RawLog
+    from shared.ports import Document, RawLog, Spent
 
 _JOINED_BLOCKS: Final = 64
 """Blocks below the window and above finality are remembered by so many together."""
@@ -145,11 +145,15 @@ class PublishedBlock:
 
 @dataclass(frozen=True, slots=True)
 class BlockRead:
-    """The logs of one block that has any; ``senders`` by transaction hash where they were asked for."""
+    """The logs of one block that has any; ``senders`` by transaction hash where they were asked for.
+
+    ``spent`` is what each of its transactions used and paid, where receipts were read.
+    """
 
     header: Header
     logs: Sequence[RawLog]
     senders: Mapping[str, str] = field(default_factory=dict)
+    spent: Mapping[str, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,15 @@ _HEARD_EVERY_S: Final = 0.2
 """A socket that floods us with heads must not make us ask the node for each."""
 
 
+def set_by_handler(event: threading.Event) -> None:
+    """Set an event from a signal's handler.
+
+    In a thread of its own: a handler runs in the midst of the main thread, which may be just about to wait
+    for that event and hold its lock. Setting it there would wait for that lock for ever.
+    """
+    threading.Thread(target=event.set, daemon=True, name="signal").start()
+
+
 class Doorbell:
     """A stop signal that can also be rung. Safe to share between threads."""
 

@@ -90,6 +90,7 @@ class FeeView:
         self._wanted: dict[GasQuestion, None] = {}
         self._snapshot: Snapshot | None = None
         self._failure: tuple[float, ChainUnavailable] | None = None
+        self._recalled = False
         self._observed: tuple[float, list[TipObservation]] | None = None
         self.fresh_until_s = 0.0
 
@@ -166,7 +167,11 @@ class FeeView:
         head = reading.head
         if reading.history is None and head.base_fee_wei is not None:
             self._history = max(_OVERLAP, count // 2)  # some nodes refuse as many
-        known = previous.blocks if previous else self._records.rows(self._chain.chain_id, head.header.number)
+        known = dict(previous.blocks) if previous else {}
+        # A first answer does without what is recorded where the node tells enough; the next block reads it.
+        if not self._recalled and (previous is not None or reading.history is None):
+            known = self._records.rows(self._chain.chain_id, head.header.number) | known
+            self._recalled = True
         blocks = extended(known, head, reading.history)
         told = reading.history.base_fee_of(head.header.number + 1) if reading.history else None
         last = list(blocks.values())[-unbroken(blocks) :]

@@ -6,7 +6,7 @@ import logging
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
-from shared.app.advance import Advance
+from shared.app.advance import Advance, Seen
 from shared.app.chain_tip import ChainTip
 from shared.app.cursor_store import CursorStore
 from shared.app.follow_settings import FollowSettings, Progress, StopSignal
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.app.chain_cursor import Cursor
+    from shared.app.record_fees import RecordFees
+    from shared.domain.blocks import Header
     from shared.domain.contract import Registry
     from shared.ports import Bus, Chain, Clock, Documents, Metrics
 
@@ -32,7 +34,8 @@ _LOG: Final = logging.getLogger(__name__)
 class FollowChain:
     """Publishes every log of a chain's contracts at least once, and the removal of what a reorg undid.
 
-    ``socket`` says whether heads are announced at present (None: polling is all there is).
+    ``socket`` says whether heads are announced at present (None: polling is all there is). ``fees`` records
+    what the blocks tell of fees.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class FollowChain:
         owner: str | None = None,
         random: Callable[[], float] | None = None,
         socket: Callable[[], bool] | None = None,
+        fees: RecordFees | None = None,
     ) -> None:
         specs = registry.on_chain(chain.chain_id)
         if not specs:
@@ -66,7 +70,11 @@ class FollowChain:
             chain, documents, clock, metrics, self._store.certificates, settings.report_s, socket
         )
         self._way = Advance(chain, self._store, publish, clock, settings, addresses, metrics, self._report)
-        self._again = ReadAgain(chain, self._store, clock, settings, addresses, self._way.publish, metrics)
+        self._again = ReadAgain(
+            chain, self._store, clock, settings, addresses, self._way.publish, metrics,
+            fees.receipts if fees else lambda _: None,
+        )  # fmt: skip
+        self._fees = fees
         self._random = random or SystemRandom().random
         self._cursor: Cursor | None = None
         self._learned = False
@@ -144,9 +152,11 @@ class FollowChain:
         if head.number < cursor.number or (head.number == cursor.number and head.hash == cursor.hash):
             # A lower head of our chain is a node that lags: what it has not got yet was not taken back.
             cursor = self._read_again(cursor, head.number)
+            self._record(cursor, head)
             return Progress(more=False, read_through=cursor.number, head=head.number), cursor
         progress, moved = self._way.read_on(cursor, head, self._tip.certain(head))
         if moved is not None:
+            self._record(moved, head)
             self._again.settled(self._way.settled)
             if not progress.more:
                 moved = self._read_again(moved, head.number)
@@ -162,6 +172,14 @@ class FollowChain:
             _LOG.info("chain %s: not read again yet: %s", self._chain.chain_id, error)
         self._again.failed()
         return cursor
+
+    def _record(self, cursor: Cursor, head: Header) -> None:
+        """Let the recorder have what was read, once it is published and counted as read."""
+        if self._fees is not None:
+            seen = self._way.seen
+            self._fees.follow(cursor, head.number, self._lease.fence, seen.headers)
+            self._fees.receipts(seen.blocks)
+            self._way.seen = Seen()
 
     def _doubt(self, error: DoubtfulAnswer) -> None:
         self._chain.doubt(str(error))

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from shared.app.doorbell import Doorbell
+from shared.app.doorbell import Doorbell, set_by_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Listeners:
 
     def stop(self) -> None:
         """Tell all to finish what is in hand and end; may be called from a signal handler."""
-        self._stopped.set()
+        set_by_handler(self._stopped)
 
     def wait(self) -> int:
         """Wait until told to stop and for the end of all; return 1 if a chain could not go on, else 0.

@@ -145,10 +145,12 @@ class ProjectEvents:
         return self._folded(rollover_id, news)
 
     def _folded(self, rollover_id: str, news: Sequence[Event] = ()) -> State:
-        found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
-        events = {key: as_stored(key, event) for key, event in found}
-        events.update({event["eventId"]: event for event in news})
+        events = {**self._stream(rollover_id), **{event["eventId"]: event for event in news}}
         return fold(rollover_id, readable(events.values())) or {}
+
+    def _stream(self, rollover_id: str) -> dict[str, Event]:
+        found = self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),)))
+        return {key: as_stored(key, event) for key, event in found}
 
     def rebuild(self, rollover_id: str, *, check_only: bool = False, created: Collection[str] = ()) -> bool:
         """Compute a transfer's state from all its events; return whether the stored one differed.
@@ -160,7 +162,8 @@ class ProjectEvents:
 
         def work(transaction: Transaction) -> bool:
             stored = transaction.get(STATES, rollover_id)
-            stream.update(self._documents.query(EVENTS, Query(where=(("rolloverId", rollover_id),))))
+            stream.clear()
+            stream.update(self._stream(rollover_id))
             state = fold(rollover_id, readable(stream.values())) or {}
             if state == (stored or {}):
                 return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from shared.app.report_openapi import report_schema
 from shared.domain.actions import ACTIONS
 from shared.domain.fee_quote import CONFIDENCE, MOST_BLOCKS, WITHIN_BLOCKS
 
@@ -25,11 +26,18 @@ def openapi() -> dict[str, Any]:
         "info": {"title": "Plumbline gas quotes", "version": "1"},
         "paths": {
             "/quote": {"get": {"summary": quote, "parameters": _parameters(), "responses": _responses()}},
+            "/report": {
+                "get": {
+                    "summary": "What our own transactions cost, against a default, and what follows",
+                    "parameters": [each for each in _parameters() if each["name"] == "chain"],
+                    "responses": _report_responses(),
+                }
+            },
             "/openapi.json": {
                 "get": {"summary": "This description", "responses": {"200": {"description": "OpenAPI 3.1"}}}
             },
         },
-        "components": {"schemas": {"Quote": _quote(), "Problem": _problem()}},
+        "components": {"schemas": {"Quote": _quote(), "Report": report_schema(), "Problem": _problem()}},
     }
 
 
@@ -79,6 +87,13 @@ def _responses() -> dict[str, Any]:
             "content": problem,
         },
     }
+
+
+def _report_responses() -> dict[str, Any]:
+    quoted = _responses()
+    schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Report"}}}
+    told = {"200": {"description": "the report, made anew", "content": schema}}
+    return told | {status: quoted[status] for status in ("400", "405", "503")}
 
 
 def _quote() -> dict[str, Any]:

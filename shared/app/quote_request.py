@@ -55,7 +55,7 @@ def parse_query(query: str) -> dict[str, str]:
 
 def read_request(given: dict[str, str], registry: Registry) -> QuoteRequest:
     """Return the request that these fields make; InvalidInput names the field that is wrong."""
-    spec = _contract(given, registry, _chain(given, registry))
+    spec = _contract(given, registry, chosen_chain(given, registry))
     action = given.get("action", "")
     if action not in ACTIONS:
         raise InvalidInput(f"field action must be one of {', '.join(ACTIONS)}")
@@ -73,7 +73,8 @@ def read_request(given: dict[str, str], registry: Registry) -> QuoteRequest:
     )
 
 
-def _chain(given: dict[str, str], registry: Registry) -> int:
+def chosen_chain(given: dict[str, str], registry: Registry) -> int:
+    """Return the chain that field ``chain`` names, or the only one; InvalidInput names the field."""
     text = given.get("chain")
     if text is None:
         if len(registry.chains) != 1:

@@ -50,7 +50,10 @@ class _Check:
 
 
 class ReadAgain:
-    """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked."""
+    """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked.
+
+    ``receipts`` takes those whose receipts were read for the first time.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class ReadAgain:
         addresses: Sequence[str],
         publish: Callable[[Sequence[BlockRead], int], int],
         metrics: Metrics,
+        receipts: Callable[[Sequence[BlockRead]], None],
     ) -> None:
         self._chain = chain
         self._store = store
@@ -69,6 +73,7 @@ class ReadAgain:
         self._addresses = addresses
         self._publish = publish
         self._metrics = metrics
+        self._receipts = receipts
         self._width = RangeWidth(settings.max_range, settings.max_logs)
         self._due: dict[Segment, float] = {}
         self._tries: dict[Segment, int] = {}
@@ -191,6 +196,7 @@ class ReadAgain:
             numbers = range(check.at, min(check.at + _LOT_BLOCKS - 1, whole.last) + 1)
             headers = read_headers(self._chain, numbers)
             read = self._read_blocks(headers)
+            self._receipts(read.blocks)
             parent: str | None = headers[numbers[0]].parent_hash
         else:
             last = min(check.at + self._most() - 1, whole.last)

@@ -154,7 +154,7 @@ def _segment(first: int, last: Header, reading: Reading, grade: str) -> Segment:
 
 
 def _blocks(grouped: Mapping[Header, Sequence[RawLog]], reading: Reading) -> list[BlockRead]:
-    return [BlockRead(header, logs, reading.senders) for header, logs in grouped.items()]
+    return [BlockRead(header, logs, reading.senders, reading.spent) for header, logs in grouped.items()]
 
 
 def _grouped(

@@ -11,6 +11,7 @@ class Header:
 
     ``logs_bloom`` (256 bytes) and ``receipts_root`` are None where the node does not tell them;
     ``recomputed`` says that the hash was recomputed from all the fields, which are therefore genuine.
+    ``base_fee_wei`` is None on a legacy chain, the gas fields where the node does not tell them.
     Two headers of one hash are equal, however much is known of each.
     """
 
@@ -21,3 +22,6 @@ class Header:
     logs_bloom: bytes | None = field(default=None, compare=False, repr=False)
     receipts_root: str | None = field(default=None, compare=False, repr=False)
     recomputed: bool = field(default=False, compare=False)
+    base_fee_wei: int | None = field(default=None, compare=False, repr=False)
+    gas_used: int | None = field(default=None, compare=False, repr=False)
+    gas_limit: int | None = field(default=None, compare=False, repr=False)

@@ -22,12 +22,15 @@ GAS_SAMPLES: Final = "gas_samples"
 """Collection of the gas that receipts used: ``samples_key`` → {samples, min, mean, max, p95}."""
 TIP_SAMPLES: Final = "tip_samples"
 """Collection of our own transactions' tips and waits: chain id → {samples}."""
+PAID_SAMPLES: Final = "paid_samples"
+"""Collection of what our own transactions paid, for the report: chain id → {samples}."""
 CHUNK_BLOCKS: Final = 100
 """Blocks in one chunk: some 20 kB, written anew with each block."""
 TIP_PERCENTILES: Final = (10, 20, 30, 50, 90)
 """Percentiles of a block's gas at which tips are asked for and kept: those that the tip rules look at."""
 GAS_SAMPLES_KEPT: Final = 50
 TIP_SAMPLES_KEPT: Final = 500
+PAID_SAMPLES_KEPT: Final = 500
 _MOST_GAS: Final = 1 << 63
 _LEARNED_SHARE: Final = 95
 
@@ -53,6 +56,19 @@ class TipSample(NamedTuple):
     transaction_hash: str
     block_number: int
     observation: TipObservation
+
+
+@dataclass(frozen=True, slots=True)
+class PaidSample:
+    """What one transaction of ours cost: gas used, price and the block's base fee in wei per gas."""
+
+    transaction_hash: str
+    block_number: int
+    contract_key: str
+    action: str
+    gas_used: int
+    price_wei: int
+    base_fee_wei: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +158,27 @@ def tip_samples(document: Mapping[str, Any]) -> list[TipSample]:
         except InvalidInput as error:
             raise CorruptEvent(f"tip sample of {transaction_hash}: {error}") from error
         samples.append(TipSample(transaction_hash, _whole(number), seen))
+    return samples
+
+
+def paid_document(samples: Iterable[PaidSample]) -> dict[str, Any]:
+    """Return the document of what the latest transactions (by block) paid, each once."""
+    lines = []
+    for each in _latest(samples, PAID_SAMPLES_KEPT):
+        paid = f"{each.gas_used} {each.price_wei} {each.base_fee_wei}"
+        lines.append(f"{each.block_number} {each.transaction_hash} {each.contract_key} {each.action} {paid}")
+    return {"samples": "\n".join(lines)}
+
+
+def paid_samples(document: Mapping[str, Any]) -> list[PaidSample]:
+    """Return the samples of such a document, oldest first; CorruptEvent for what is none."""
+    samples = []
+    for number, transaction_hash, contract_key, action, *paid in _lines(document, "samples", 7):
+        gas, price, base_fee = (_whole(field) for field in paid)
+        if price < base_fee:
+            raise CorruptEvent(f"paid sample of {transaction_hash}: a price below the base fee")
+        of = (transaction_hash, _whole(number), contract_key, action)
+        samples.append(PaidSample(*of, gas, price, base_fee))
     return samples
 
 

@@ -59,6 +59,7 @@ ROTATIONS: Final = "plumbline_endpoint_rotations_total"
 RANGE_BLOCKS: Final = "plumbline_range_blocks"
 CERTIFICATE_AGE: Final = "plumbline_certificate_age_seconds"
 PROVED_THROUGH: Final = "plumbline_proved_through_block"
+FEE_RECORD_FAILURES: Final = "plumbline_fee_record_failures_total"
 ERRORS: Final = "plumbline_listener_errors_total"
 
 EVENTS_STORED: Final = "plumbline_events_stored_total"
@@ -118,6 +119,7 @@ _LISTENER: Final = (
     Metric(RANGE_BLOCKS, GAUGE, "{block}", "blocks asked for in one log query at present"),
     Metric(CERTIFICATE_AGE, GAUGE, "s", "age of the last completeness certificate"),
     Metric(PROVED_THROUGH, GAUGE, "{block}", "height through which every block is proved or witnessed"),
+    Metric(FEE_RECORD_FAILURES, COUNTER, "1", "blocks' fees, or receipts, that were not recorded at once"),
     Metric(ERRORS, COUNTER, "1", "errors of the listener, waited out or final, by code", ("chain", "code")),
 )  # fmt: skip
 _HANDLER: Final = (

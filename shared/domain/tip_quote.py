@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SPARE: Final = 50
 """A fiftieth of the base fee is not saved on, if a node's tip is no less: it hardly costs, and helps should
 the market turn."""
-LEAST_TO_LEARN: Final = 100
+LEAST_TO_LEARN: Final = 50
 """Observations before which the node's tip is paid."""
 
 

@@ -1,37 +1,39 @@
 """The tip, learned: what chance a tip gives of being in a block within so many blocks.
 
 Learned from transactions that were seen waiting, and from what recent blocks took. A chance never falls as
-the tip rises; it is that of all observations, drawn towards those of the present base fee's regime, and those
-towards the latest, each by as much as they are many. Floats are chances; tips stay integers of wei.
+the tip rises, and rises only where that is sure; it is that of all observations, drawn towards those of the
+present base fee's regime, and those towards the latest, each by as much as they are many. Floats are chances;
+tips stay integers of wei.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from math import sqrt
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.isotonic import rising
+from shared.domain.isotonic import sure_steps, surely
+from shared.domain.tip_waits import LONGEST, Waits, rests_on, taken_within
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from shared.domain.fee_blocks import BlockFees
 
 REGIMES: Final = ("quiet", "usual", "busy")
 """The lowest, middle and highest third of the base fees observed."""
 BINS: Final = 40
-LEAST_IN_BIN: Final = 50
-RECENT: Final = 200
+LEAST_IN_BIN: Final = 15
+RECENT: Final = 100
 """Observations that count as the latest."""
 _DRAW: Final = 20
-"""A finer group outweighs a coarser one once it has more observations than this in a bin."""
+"""The present regime outweighs all of them once it has more observations than this in a bin."""
+_LEAST_RECENT: Final = 20
+"""The latest are looked at by so many together."""
 _DOUBT: Final = 2
 """Weight of what is assumed before anything was observed (Laplace: one success, one failure)."""
-_SURE: Final = 1.645
-"""Standard errors below a chance at which it is sure (one-sided 95 %): a few lucky tips are no promise."""
 AT_MOST_BELOW: Final = 0.01
 """Chance that may be given away against the tip that would be paid otherwise."""
 HIGH_FROM, MEDIUM_FROM = 300, 60
@@ -56,8 +58,9 @@ class TipChoice:
     """The cheapest tip for a wanted chance; ``reached`` False: none surely gives it, this does best.
 
     ``confidence`` is high, medium or low by the number of observations of the present regime that speak for
-    it; low, too, where the present base fee lies beyond all that were observed. Where blocks alone are known
-    they are what is counted, and it is never high. ``chance`` is None for a tip below all that were seen.
+    it; low, too, where the present base fee is beyond all that were observed. Blocks whose tips are known
+    count instead where they are more, but never make it high. ``chance`` is None for a tip below all that
+    were seen.
     """
 
     tip_wei: int
@@ -71,8 +74,8 @@ class TipChoice:
 class TipModel:
     """Chances by tip, as learned from ``observations`` (oldest first) and ``blocks``, at a base fee.
 
-    ``strange``: that base fee lies more than a quarter beyond all that were observed, so that nothing was
-    learned of such times.
+    ``strange``: that base fee is more than a quarter above all that were observed: nothing was learned of
+    times so busy.
     """
 
     def __init__(
@@ -83,9 +86,13 @@ class TipModel:
         self._base_fee_wei = base_fee_wei
         fees = sorted(seen.base_fee_wei for seen in observations)
         self._bounds = [fees[len(fees) * third // len(REGIMES)] for third in (1, 2)] if fees else []
-        self.strange = bool(fees) and not fees[0] * 4 <= base_fee_wei * 5 <= fees[-1] * 25 // 4
+        self.strange = bool(fees) and base_fee_wei * 4 > fees[-1] * 5
         seen = _tops([seen.tip_wei for seen in observations], LEAST_IN_BIN)
         self._tops = sorted({*seen, *_tops(self._entries, 1)})
+        regime = self._regime_of(base_fee_wei)
+        here = [seen for seen in observations if self._regime_of(seen.base_fee_wei) == regime]
+        latest = Waits(here[-RECENT:], self._tops, _LEAST_RECENT)
+        self._groups = [Waits(observations, self._tops), Waits(here, self._tops), latest]
         self._curves: dict[int, tuple[list[float], float]] = {}
 
     @property
@@ -139,13 +146,12 @@ class TipModel:
         return "high" if support >= HIGH_FROM else "medium"
 
     def _support(self, tip_wei: int) -> int:
-        if not self._observations:
-            return min(len(self._entries), HIGH_FROM - 1)
         here = self._regime_of(self._base_fee_wei)
-        return sum(
+        seen = sum(
             seen.tip_wei <= tip_wei and self._regime_of(seen.base_fee_wei) == here
             for seen in self._observations
         )
+        return max(seen, min(len(self._entries), HIGH_FROM - 1))
 
     def _regime_of(self, base_fee_wei: int) -> int:
         if not self._bounds or self._bounds[0] == self._bounds[1] == base_fee_wei:
@@ -157,46 +163,31 @@ class TipModel:
         if within_blocks < 1:
             raise InvalidInput("within_blocks must be 1 or more")
         if within_blocks not in self._curves:
-            here = self._regime_of(self._base_fee_wei)
-            regime = [seen for seen in self._observations if self._regime_of(seen.base_fee_wei) == here]
-            chances, doubt = self._taken(within_blocks), _DRAW if self._entries else _DOUBT
-            sure = 0.0
-            for group in (self._observations, regime, self._observations[-RECENT:]):
-                drawn = self._drawn(chances, doubt, group, within_blocks)
-                chances, doubt = [chance for chance, _ in drawn], _DRAW
-                sure = max(_surely(chance, weight) for chance, weight in drawn)
-            self._curves[within_blocks] = chances, sure
+            doubts = (_DRAW if self._entries else _DOUBT, _DRAW, _DRAW)
+            chances = taken_within(self._groups, self._assumed(), within_blocks, doubts)
+            # Dearer tips that fare worse are other senders' (late in a slot, or private): they do not pull
+            # down what is sure of cheaper ones, and a dearer tip does no worse than a cheaper.
+            steps = sure_steps(chances, rests_on(self._groups, doubts))
+            best = max(surely(chance, weight) for chance, weight in steps)
+            self._curves[within_blocks] = [chance for chance, _ in steps], best
         return self._curves[within_blocks]
 
-    def _taken(self, within_blocks: int) -> list[float]:
-        """Return, for each bin's top, how often one of so many blocks took gas at no more; else 1/2."""
-        entries, count = self._entries, len(self._entries) - within_blocks + 1
-        if count < 1:
-            return [0.5] * len(self._tops)
-        lows = sorted(min(entries[at : at + within_blocks]) for at in range(count))
-        return [(bisect_right(lows, top) + 1) / (count + 2) for top in self._tops]
+    def _assumed(self) -> Iterator[list[float]]:
+        """Yield the odds of each block of waiting before transactions were seen, for each bin's top.
 
-    def _drawn(
-        self, prior: list[float], doubt: int, group: Sequence[TipObservation], within_blocks: int
-    ) -> list[tuple[float, float]]:
-        """Draw the chances that were assumed towards what a group of observations shows."""
-        counts, inside = [0] * len(self._tops), [0] * len(self._tops)
-        for seen in group:
-            at = bisect_right(self._tops, seen.tip_wei - 1)
-            counts[at] += 1
-            inside[at] += seen.blocks_waited <= within_blocks
-        weights = [count + doubt for count in counts]
-        means = [(got + doubt * p) / w for got, p, w in zip(inside, prior, weights, strict=True)]
-        # Dearer tips that fare worse are other senders' (late in a slot, or private): they do not pull down
-        # what is sure of cheaper ones, and a dearer tip does no worse than a cheaper.
-        peak = max(range(len(means)), key=lambda at: _surely(means[at], weights[at]))
-        risen = rising(means[: peak + 1], weights[: peak + 1])
-        return risen + risen[-1:] * (len(means) - peak - 1)
-
-
-def _surely(chance: float, weight: float) -> float:
-    """Return what a chance that rests on so many observations surely is."""
-    return chance - _SURE * sqrt(max(chance * (1 - chance), 0.0) / weight)
+        From how often one of so many blocks took gas at no more; where no blocks' tips are known, from how
+        often a transaction of any tip was taken.
+        """
+        before = [0.0] * len(self._tops)
+        for block in count(1):
+            lows = [min(self._entries[at : at + block]) for at in range(len(self._entries) - block + 1)]
+            if not lows:
+                yield [self._groups[0].usual_odds(min(block, LONGEST))] * len(self._tops)
+                continue
+            lows.sort()
+            taken = [(bisect_right(lows, top) + 1) / (len(lows) + 2) for top in self._tops]
+            yield [max(0.0, 1 - (1 - now) / (1 - was)) for now, was in zip(taken, before, strict=True)]
+            before = [max(now, was) for now, was in zip(taken, before, strict=True)]
 
 
 def _tops(tips: Sequence[int], least: int) -> list[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from shared.app.backtest_report import REFERENCE, backtest
+from shared.app.backtest_report import NONE, REFERENCE, backtest
 from shared.app.backtest_rows import read_recording
 from shared.app.fee_strategies import strategies
 from shared.errors import InvalidInput
@@ -53,7 +53,8 @@ def show_backtest(report: Report) -> None:
         typer.echo(f"\n{regime} ({meaning.get(regime, f'{low} to {high} gwei')})")
         inside = "".join(f"{f'in {n}':>8}" for n in horizons)
         typer.echo(
-            f"{'strategy':<17}{'n':>6}  {'cost, gwei':<26}{'below ethers':<24}{inside}  {'under-priced':<20}"
+            f"{'strategy':<17}{'n':>6}  {'cost, gwei':<26}{'below ethers':<29}{'of at most':<12}{inside}"
+            f"  {'under-priced':<20}"
         )
         for line in lines:
             typer.echo(_row(line, horizons))
@@ -66,8 +67,8 @@ def show_backtest(report: Report) -> None:
 def _row(line: Line, horizons: list[int]) -> str:
     inside = "".join(f"{_percent(line.inside[n]):>8}" for n in horizons)
     return (
-        f"{line.strategy:<17}{line.n:>6}  {_cost(line.cost_gwei):<26}{_share(line.saving):<24}{inside}"
-        f"  {_share(line.under_priced):<20}"
+        f"{line.strategy:<17}{line.n:>6}  {_cost(line.cost_gwei):<26}{_saving(line):<29}"
+        f"{_percent(line.most):<12}{inside}  {_share(line.under_priced):<20}"
     ).rstrip()
 
 
@@ -79,6 +80,12 @@ def _forecast(score: ForecastScore) -> str:
         f"{told}; its error is {score.of_unchanged:.2f} of that of staying unchanged, "
         f"{score.of_average:.2f} of the weighted average's; {100 * score.in_interval:.0f} % lay inside"
     )
+
+
+def _saving(line: Line) -> str:
+    if line.verdict != NONE or line.saving is None:
+        return _share(line.saving)
+    return f"none ({100 * line.saving.value:.1f} %)" + _interval(line.saving, 100, ".1f")
 
 
 def _cost(figure: Figure | None) -> str:

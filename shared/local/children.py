@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from shared.app.doorbell import set_by_handler
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,7 +26,7 @@ def stop_with_parent() -> threading.Event:
     """Return an event that is set at SIGTERM, SIGINT, or when the parent's end of stdin closes."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: set_by_handler(stop))
     terminate_with_parent()
     return stop
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from shared.app.doorbell import set_by_handler
 from shared.config_operators import PROMETHEUS
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
@@ -61,7 +62,7 @@ def run_local(options: LocalOptions) -> int:
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: set_by_handler(stop))
     home = _home(options)
     with ExitStack() as opened:
         environ = _environ(options, home, opened)

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from shared.bootstrap import plumbline
@@ -17,10 +18,14 @@ from shared.local.http_push import Pusher, posted, pubsub_event
 from shared.local.trigger import Trigger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shared.ports import Bus, Delivery
 
 _LOG: Final = logging.getLogger("plumbline.deliver")
 _FIRST_RUN_S: Final = 3.0
+_HELD_S: Final = 8
+_HELD_AGAIN_S: Final = 2.0
 _IDLE_S: Final = 0.05
 _QUIET_S: Final = 0.5
 """Without a message for so long, there is no backlog of them."""
@@ -45,11 +50,33 @@ class BusPush:
             deliveries = self._bus.pull(HANDLE_CHAIN_EVENT, 1)
             for delivery in deliveries:
                 self._last_message = time.monotonic()
-                done = self._push(delivery)
+                with self._held(delivery):
+                    done = self._push(delivery)
                 (self._bus.ack if done else self._bus.nack)(HANDLE_CHAIN_EVENT, [delivery.ack_id])
                 self._last_message = time.monotonic()
             if not deliveries:
                 self._stop.wait(_IDLE_S)
+
+    @contextmanager
+    def _held(self, delivery: Delivery) -> Iterator[None]:
+        """Keep a message while it is pushed, and hardly longer: we may be killed meanwhile."""
+        done = threading.Event()
+        self._bus.hold(HANDLE_CHAIN_EVENT, [delivery.ack_id], _HELD_S)
+
+        def hold() -> None:
+            while not done.wait(_HELD_AGAIN_S):
+                try:
+                    self._bus.hold(HANDLE_CHAIN_EVENT, [delivery.ack_id], _HELD_S)
+                except StoreUnavailable as error:
+                    _LOG.warning("a message may come twice: %s", error)
+
+        holder = threading.Thread(target=hold, daemon=True)
+        holder.start()
+        try:
+            yield
+        finally:
+            done.set()
+            holder.join()
 
     def _push(self, delivery: Delivery) -> bool:
         body, headers = pubsub_event(delivery)

@@ -34,6 +34,7 @@ settings = {
 }
 
 alerts = {
+  slack       = { secret = "plumbline-slack", version = 1 }
   emails      = ["operations@example.com"]
   channels    = ["projects/my-project-production/notificationChannels/1234567890123456789"]
   runbook_url = "https://github.com/example/plumbline/blob/main/docs/operate.md"

@@ -26,7 +26,7 @@ run "everything_that_can_be_said_is_accepted" {
     settings      = { PLUMBLINE_LAG_S = "30" }
     schedules     = { reconcile = { cron = "1-59/2 0,12 * * 1-5", time_zone = "America/New_York", paused = true } }
     sizes         = { reconcile = { memory = "1Gi", max_instances = 3, min_instances = 1 } }
-    alerts        = { emails = ["a@b.example"], channels = ["projects/p/notificationChannels/1"], runbook_url = "https://example.com" }
+    alerts        = { slack = { secret = "slack", version = 1 }, email = { from = "a@b.example", to = ["c@d.example"], region = "eu-west-1", key_id = { secret = "a", version = 1 }, key = { secret = "b", version = 1 } }, emails = ["a@b.example"], channels = ["projects/p/notificationChannels/1"], runbook_url = "https://example.com" }
     uptime_checks = true
     quote_gas     = { invokers = ["user:a@b.example"], internet = true, public = true }
     labels        = { team = "a" }
@@ -409,4 +409,24 @@ run "a_label_with_capitals_is_refused" {
   }
 
   expect_failures = [var.labels]
+}
+
+run "a_webhook_for_a_secret_is_refused" {
+  command = plan
+
+  variables {
+    alerts = { slack = { secret = "https://hooks.slack.example/T/B/x", version = 1 } }
+  }
+
+  expect_failures = [var.alerts]
+}
+
+run "email_without_anybody_to_send_to_is_refused" {
+  command = plan
+
+  variables {
+    alerts = { email = { from = "a@b.example", to = [], region = "eu-west-1", key_id = { secret = "a", version = 1 }, key = { secret = "b", version = 1 } } }
+  }
+
+  expect_failures = [var.alerts]
 }

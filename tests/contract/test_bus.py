@@ -129,6 +129,23 @@ def test_released_is_due_at_once(bench: Bench) -> None:
         bench.bus.release("jobs-dead", [delivery.ack_id])
 
 
+def test_what_is_held_for_less_comes_again_sooner(bench: Bench) -> None:
+    """Whoever says that a second is enough keeps a message no longer if nothing more is heard of it."""
+    bench.bus.publish("jobs", [Message(b"x")])
+    (first,) = bench.pull_until("work", 1)
+    bench.bus.hold("work", [first.ack_id], 1)
+    if bench.clock:
+        bench.clock.advance(0.5)
+        assert bench.bus.pull("work", 1) == []
+        bench.bus.hold("work", [first.ack_id], 1)
+        bench.clock.advance(0.9)
+        assert bench.bus.pull("work", 1) == []
+        bench.clock.advance(0.2)
+    (second,) = bench.pull_until("work", 1)
+    assert (second.message_id, second.attempt) == (first.message_id, 2)
+    bench.bus.ack("work", [second.ack_id])
+
+
 def test_every_subscription_has_its_own_copy(bench: Bench) -> None:
     """Acknowledging on one subscription leaves the message on the other."""
     bench.bus.publish("news", [Message(b"x")])
@@ -174,11 +191,11 @@ def test_messages_that_pubsub_refuses_are_invalid_everywhere(bench: Bench, messa
     assert bench.bus.pull("work", 10) == []
 
 
-@pytest.mark.parametrize("ask", ["ack", "nack", "release"])
+@pytest.mark.parametrize("ask", ["ack", "nack", "release", "hold"])
 def test_invented_ack_ids_are_invalid(bench: Bench, ask: str) -> None:
     """An ack id that no pull gave out is refused."""
     with pytest.raises(InvalidInput):
-        getattr(bench.bus, ask)("work", ["nonsense"])
+        getattr(bench.bus, ask)("work", ["nonsense"], *([1] if ask == "hold" else []))
 
 
 def test_two_consumers_never_hold_the_same_lease(bench: Bench) -> None:

@@ -124,3 +124,49 @@ def test_a_node_of_another_chain_tells_no_fees(world: World) -> None:
     """Fees of another chain are none of this one's."""
     with pytest.raises(ChainUnavailable, match="31337"):
         world.expecting(1).fees(1, PERCENTILES)
+
+
+def test_history_goes_up_to_any_height(world: World) -> None:
+    """Fee history of some blocks up to a height below the head says of them what the headers say."""
+    world.agree(f"fees-{next(_numbers)}")
+    world.mine(3)
+    head = world.chain.head().number
+    told = world.chain.fee_history(head - 1, 3, PERCENTILES)
+    assert told is not None
+    assert (told.oldest, told.newest) == (head - 3, head - 1)
+    for number, use in enumerate(told.uses, start=told.oldest):
+        header = world.chain.head(number)
+        assert told.base_fee_of(number) == header.base_fee_wei
+        assert use == pytest.approx((header.gas_used or 0) / (header.gas_limit or 1), abs=1e-4)
+    assert [bool(tips) for tips in told.tips] == [True, False, False]
+
+
+def test_history_of_a_block_that_is_not_there(world: World) -> None:
+    """A height above the head has no history, and is no reason to leave the node."""
+    head = world.chain.head().number
+    assert world.chain.fee_history(head + 1000, 2, PERCENTILES) is None
+    assert world.chain.head().number == head
+
+
+def test_a_header_tells_its_fees(world: World) -> None:
+    """Base fee, gas used and gas limit are in the headers that are read anyway."""
+    world.agree(f"fees-{next(_numbers)}")
+    reading = world.chain.fees(1, PERCENTILES).head
+    header = world.chain.head()
+    assert (header.base_fee_wei, header.gas_used, header.gas_limit) == (
+        reading.base_fee_wei,
+        reading.gas_used,
+        reading.gas_limit,
+    )
+
+
+def test_receipts_tell_what_was_spent(world: World) -> None:
+    """A proved block tells, with its logs, what each transaction used and paid, and what it called."""
+    sent = world.agree(f"fees-{next(_numbers)}")
+    header = world.chain.head()
+    (reading,) = world.chain.read_blocks([header], [world.contract])
+    spent = reading.spent[sent]
+    assert spent.to == world.contract
+    assert 40_000 < spent.gas_used < 150_000
+    assert spent.price_wei is not None
+    assert spent.price_wei >= (header.base_fee_wei or 0)

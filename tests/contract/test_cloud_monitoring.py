@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import grpc
@@ -91,6 +94,11 @@ def test_a_figure_is_described_once_and_again_where_the_table_says_otherwise(sce
         process.count(ERRORS, chain="1", code="conflict")
         scene.clock.advance(10)
         process.flush(WAIT_S)
+        process.count(REORGS, chain="1")
+        process.count(ERRORS, chain="1", code="conflict")
+        scene.clock.advance(10)
+        process.flush(WAIT_S)
+    assert len(scene.server.calls) == 4
     assert sorted(scene.server.created) == [type_of(METRICS[BLOCKS_BEHIND]), type_of(METRICS[ERRORS])]
     assert scene.server.refusals == []
 
@@ -184,6 +192,16 @@ def test_a_failure_is_counted_told_once_and_made_up_for(
     assert scene.server.refusals == []
 
 
+def test_what_was_counted_once_before_a_failure_is_written_after_it(scene: Scene) -> None:
+    """Though nothing more is counted: a failed write leaves its figures as changed."""
+    scene.metrics.count(REORGS, chain="1")
+    scene.server.fault = grpc.StatusCode.UNAVAILABLE
+    scene.write()
+    scene.server.fault = None
+    scene.write(300)
+    assert scene.server.last(REORGS, chain="1") == 1
+
+
 def test_a_service_that_does_not_answer_holds_nobody_up(scene: Scene) -> None:
     """The work waits for a write as long as it said, and not again while that write is under way."""
     scene.server.silent_s = 2.0
@@ -263,6 +281,32 @@ def test_a_process_that_ends_before_its_first_write_loses_nothing(scene: Scene) 
     assert scene.server.calls == []
     scene.metrics.close()
     assert scene.server.last(REORGS, chain="1") == 1
+
+
+def test_a_client_that_was_never_loaded_is_loaded_while_the_process_ends() -> None:
+    """Python starts no thread and registers no thread pool by then, and the figures leave all the same."""
+    child = """
+import atexit, sys
+from shared.adapters.cloud_monitoring import CloudMonitoringMetrics
+from shared.adapters.system_clock import SystemClock
+
+def connect():
+    import grpc
+    from google.cloud import monitoring_v3
+    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+    channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
+    return monitoring_v3.MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
+
+labels = ("project_id", "location", "namespace", "job", "task_id")
+metrics = CloudMonitoringMetrics("p", dict.fromkeys(labels, "p"), SystemClock(), connect)
+atexit.register(metrics.close)
+metrics.count("plumbline_reorgs_total", chain="1")
+assert "grpc" not in sys.modules
+"""
+    with MonitoringServer("p", lambda: datetime.now(UTC)) as server:
+        subprocess.run([sys.executable, "-c", child, str(server.port)], check=True, timeout=60)
+        assert server.last(REORGS, chain="1") == 1
+        assert server.refusals == []
 
 
 def test_a_clock_that_is_set_back_writes_nothing_out_of_order(scene: Scene) -> None:

@@ -70,10 +70,10 @@ def test_everything_in_one_batch() -> None:
     batches = [body for body in seen if isinstance(body, list)]
     assert len(batches) == 1
     assert [entry["method"] for entry in batches[0]] == [
-        "eth_getBlockByNumber", "eth_feeHistory", "eth_maxPriorityFeePerGas", "eth_gasPrice", "txpool_status",
+        "eth_feeHistory", "eth_getBlockByNumber", "eth_maxPriorityFeePerGas", "eth_gasPrice", "txpool_status",
         "eth_estimateGas",
     ]  # fmt: skip
-    assert batches[0][1]["params"] == ["0x2", "latest", [10, 50]]
+    assert batches[0][0]["params"] == ["0x2", "latest", [10, 50]]
     assert batches[0][5]["params"] == [{"from": WALLET, "to": TO, "data": "0x01020304"}]
     assert (reading.head.base_fee_wei, reading.head.gas_used, reading.head.gas_limit) == (
         10**9, 10_000_000, 30_000_000,
@@ -281,3 +281,45 @@ def test_an_endpoint_that_knows_no_batches_is_asked_one_by_one() -> None:
     reading, seen = ask(answer)
     assert reading.pending == 7
     assert {body["method"] for body in seen if isinstance(body, dict)} >= {"eth_feeHistory", "txpool_status"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        7,
+        {},
+        [],
+        {**HISTORY, "baseFeePerGas": ["0x1"]},
+        {**HISTORY, "gasUsedRatio": ["half", 0.5]},
+        {**HISTORY, "oldestBlock": None},
+        {**HISTORY, "reward": [["0x1", "much"], ["0x3", "0x4"]]},
+        Refused(-32601, "the method eth_feeHistory does not exist"),
+        Refused(-32000, "request beyond head block"),
+    ],
+)
+def test_history_alone_is_none_where_it_makes_no_sense(said: Any) -> None:
+    """An answer of another shape, or a refusal, tells nothing, and is no reason to leave the node."""
+    with RpcServer(node(eth_feeHistory=said)) as server:
+        chain = chain_at(server.url)
+        assert chain.fee_history(100, 2, (10, 50)) is None
+        assert chain.head().number == 100
+        assert chain.endpoints()[0].errors == 0
+
+
+@pytest.mark.parametrize(
+    ("reward", "tips"),
+    [
+        ([["0x1", "0x2"], ["0x3", "0x4"]], ({10: 1, 50: 2}, {10: 3, 50: 4})),
+        (None, ({}, {})),
+        ([None, ["0x3", "0x4"]], ({}, {10: 3, 50: 4})),
+        ([["0x1"], ["0x3", None]], ({}, {})),
+    ],
+)
+def test_history_alone_with_null_reward_rows(reward: Any, tips: Any) -> None:
+    """Rows of tips that are null, or not whole, are unknown tips; base fees and use are told all the same."""
+    with RpcServer(node(eth_feeHistory={**HISTORY, "reward": reward})) as server:
+        told = chain_at(server.url).fee_history(100, 2, (10, 50))
+    assert told is not None
+    assert told.tips == tips
+    assert told.base_fee_of(100) == 10**9

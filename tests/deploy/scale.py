@@ -58,7 +58,7 @@ PRICES: Final = {
     "cpu always": Price("Cloud Run processor, always", 0.000018, 1, "second", RUN),
     "memory always": Price("Cloud Run memory, always", 0.000002, 1, "GiB and second", RUN),
 }
-"""As published in November 2026, without free quotas and discounts; Firestore's multi-regions cost twice that."""
+"""As published in November 2026, without free quotas and discounts; Firestore's multi-regions cost double."""
 _MEMORY_GIB: Final = 0.5
 _REQUEST_S: Final = 0.1
 """Each request is billed by 100 ms begun; none here takes longer on average."""

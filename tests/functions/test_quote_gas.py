@@ -157,3 +157,16 @@ def test_a_cold_start_of_many_asks_once(quotes: FlaskClient, chain: FakeChain) -
         thread.join(30)
     assert statuses == [200] * 20
     assert (chain.fee_batches, chain.gas_batches) == (1, 0)
+
+
+def test_the_report_is_served_and_described(quotes: FlaskClient) -> None:
+    """GET /report answers as its description says, and names a field that it does not take."""
+    found = quotes.get("/report")
+    assert found.status_code == 200
+    described: dict[str, Any] = quotes.get("/openapi.json").get_json()
+    assert faults(found.get_json(), described["components"]["schemas"]["Report"]) == []
+    assert found.get_json()["transactions"] == 0
+    for query, field in (("chain=7", "chain"), ("action=agree_send", "action"), ("speed=1", "speed")):
+        wrong = quotes.get(f"/report?{query}")
+        assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
+        assert f"field {field}" in wrong.get_json()["detail"]

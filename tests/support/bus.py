@@ -94,6 +94,11 @@ class MemoryBus:
                 each.lease += 1
                 each.due = self._clock.now() + timedelta(seconds=known.backoff_s(each.attempt))
 
+    def hold(self, subscription: str, ack_ids: Sequence[str], seconds: int) -> None:
+        """Lease for so many seconds from now."""
+        for each in self._leased(subscription, ack_ids):
+            each.due = self._clock.now() + timedelta(seconds=seconds)
+
     def release(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Hand back unread."""
         for each in self._leased(subscription, ack_ids):

@@ -12,7 +12,7 @@ from shared.domain.fee_reading import FeeHead, FeeHistory, FeeReading, GasAnswer
 from shared.domain.fees import next_base_fee
 from shared.domain.hashing import digest
 from shared.errors import ChainUnavailable, RangeRefused
-from shared.ports import Call, CallResult, EndpointHealth, RawLog, Reading, TransactionInfo
+from shared.ports import Call, CallResult, EndpointHealth, RawLog, Reading, Spent, TransactionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +53,7 @@ class FakeChain:
     Fees: blocks of ``gas_limit`` by Ethereum's rule from ``base_fee_wei`` on (None: a legacy chain).
     ``node_tip_wei``, ``gas_price_wei``, ``pending`` are what the node says (None: it refuses), and
     ``history_blocks`` at most of fee history (0: none). ``on_estimate(question)`` answers gas questions.
+    ``spent`` says what single transactions used (default: 50,000 gas at base fee and the block's tip).
     """
 
     gas_limit = 30_000_000
@@ -91,6 +92,9 @@ class FakeChain:
         self.gas_price_wei: int | None = 2 * 10**9
         self.pending: int | None = 0
         self.history_blocks = 1024
+        self.history_trouble: ChainUnavailable | None = None
+        self.history_requests = 0
+        self.spent: dict[str, Spent] = {}
         self.fee_batches = 0
         self.gas_batches = 0
         self.on_estimate: Callable[[GasQuestion], GasAnswer] = lambda _: GasAnswer(refused="no estimate here")
@@ -117,7 +121,14 @@ class FakeChain:
         number = parent.number + 1
         time = parent.timestamp + self._block_time_s if timestamp is None else timestamp
         content = [self._chain_id, self._forks, parent.hash, number, time, [dict(log) for log in logs]]
-        header = Header(number, "0x" + digest([*content, [t.hash for t in transactions]]), parent.hash, time)
+        told = self.blocks[-1].fees
+        base_fee = told.base_fee_wei
+        if base_fee is not None:
+            base_fee = next_base_fee(ETHEREUM, base_fee, told.gas_used, told.gas_limit)
+        header = Header(
+            number, "0x" + digest([*content, [t.hash for t in transactions]]), parent.hash, time,
+            base_fee_wei=base_fee, gas_used=gas_used, gas_limit=self.gas_limit,
+        )  # fmt: skip
         mined = {t.hash: replace(t, block_number=number, block_hash=header.hash) for t in transactions}
         hashes = [
             str(log.get("transactionHash") or "0x" + digest([header.hash, i])) for i, log in enumerate(logs)
@@ -141,10 +152,6 @@ class FakeChain:
             }
             for i, (log, key) in enumerate(zip(logs, hashes, strict=True))
         )
-        told = self.blocks[-1].fees
-        base_fee = told.base_fee_wei
-        if base_fee is not None:
-            base_fee = next_base_fee(ETHEREUM, base_fee, told.gas_used, told.gas_limit)
         fees = FeeHead(header, base_fee, gas_used, self.gas_limit)
         self.blocks.append(FakeBlock(header, raw, mined, fees, tip_wei))
         return header
@@ -243,7 +250,8 @@ class FakeChain:
         if block is None:
             raise ChainUnavailable(f"the node has no block {header.hash}")
         logs = self._matching(block, addresses, (), proved=self.provable)
-        return Reading(logs, "endpoint 1", self.provable, self._senders(logs))
+        spent = {log["transactionHash"]: self._spent(block, log) for log in logs} if self.provable else {}
+        return Reading(logs, "endpoint 1", self.provable, self._senders(logs), spent)
 
     def read_blocks(self, headers: Sequence[Header], addresses: Sequence[str]) -> Iterator[Reading]:
         """Yield the logs of each block."""
@@ -331,20 +339,32 @@ class FakeChain:
         head = visible[-1].fees
         told = None
         if head.base_fee_wei is not None and self.history_blocks:
-            shown = visible[-min(blocks, self.history_blocks) :]
-            fees = [block.fees.base_fee_wei or 0 for block in shown]
-            following = next_base_fee(ETHEREUM, head.base_fee_wei, head.gas_used, head.gas_limit)
-            told = FeeHistory(
-                oldest=shown[0].header.number,
-                base_fees_wei=(*fees, following),
-                uses=tuple(block.fees.gas_used / block.fees.gas_limit for block in shown),
-                tips=tuple(
-                    {} if block.tip_wei is None else dict.fromkeys(percentiles, block.tip_wei)
-                    for block in shown
-                ),
-            )
+            told = self._history(visible[-min(blocks, self.history_blocks) :], percentiles)
         answers = {question: self.on_estimate(question) for question in questions}
         return FeeReading(head, told, self.node_tip_wei, self.gas_price_wei, self.pending, answers)
+
+    def fee_history(self, newest: int, blocks: int, percentiles: Sequence[float]) -> FeeHistory | None:
+        """Answer from the blocks, or raise ``history_trouble``."""
+        visible = self._asked()
+        self.history_requests += 1
+        if self.history_trouble is not None:
+            raise self.history_trouble
+        if not self.history_blocks or newest >= len(visible):
+            return None
+        return self._history(visible[: newest + 1][-min(blocks, self.history_blocks) :], percentiles)
+
+    @staticmethod
+    def _history(shown: Sequence[FakeBlock], percentiles: Sequence[float]) -> FeeHistory:
+        head = shown[-1].fees
+        fees = [block.fees.base_fee_wei or 0 for block in shown]
+        return FeeHistory(
+            oldest=shown[0].header.number,
+            base_fees_wei=(*fees, next_base_fee(ETHEREUM, fees[-1], head.gas_used, head.gas_limit)),
+            uses=tuple(block.fees.gas_used / block.fees.gas_limit for block in shown),
+            tips=tuple(
+                {} if block.tip_wei is None else dict.fromkeys(percentiles, block.tip_wei) for block in shown
+            ),
+        )
 
     def estimate_gas(self, questions: Sequence[GasQuestion]) -> dict[GasQuestion, GasAnswer]:
         """Answer through ``on_estimate``."""
@@ -376,6 +396,10 @@ class FakeChain:
     def _senders(self, logs: Sequence[RawLog]) -> dict[str, str]:
         by_hash = {key: info for block in self.blocks for key, info in block.transactions.items()}
         return {log["transactionHash"]: by_hash[log["transactionHash"]].sender for log in logs}
+
+    def _spent(self, block: FakeBlock, log: RawLog) -> Spent:
+        price = (block.fees.base_fee_wei or 0) + (block.tip_wei or 0)
+        return self.spent.get(log["transactionHash"]) or Spent(log["address"], 50_000, price)
 
     def _matching(
         self,

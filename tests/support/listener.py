@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.app.event_log import EventLog
+from shared.app.fee_store import FeeStore
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.log_batch import REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
+from shared.app.receipt_samples import ReceiptSamples
+from shared.app.record_fees import RecordFees
 from shared.domain.contract import DecodedLog, Finality, Registry
 from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED, id_of_log
 from shared.domain.state import is_superseded
@@ -164,8 +167,19 @@ class Outcome:
 class Scene:
     """Everything that one listener's test needs."""
 
-    def __init__(self, contracts: Registry | None = None, **settings: Any) -> None:
-        self.settings = FollowSettings(**{"window": 64, "tags_s": 0.0, **settings})
+    def __init__(
+        self,
+        contracts: Registry | None = None,
+        *,
+        fee_blocks: int = 0,
+        wallets: Iterable[str] = (),
+        **settings: Any,
+    ) -> None:
+        self.fee_blocks = fee_blocks
+        self.wallets = list(wallets)
+        self.settings = FollowSettings(
+            **{"window": 64, "tags_s": 0.0, "with_senders": bool(wallets), **settings}
+        )
         self.registry = contracts or registry(CONTRACT)
         self.clock = FakeClock()
         self.chain = TroubledChain(finalized_depth=self.settings.window)
@@ -183,7 +197,17 @@ class Scene:
             self.chain._code.setdefault(spec.address, 0)
         return FollowChain(
             self.chain, documents, bus, self.registry, self.clock, self.settings,
-            metrics=self.metrics, owner=owner, random=lambda: 1.0,
+            metrics=self.metrics, owner=owner, random=lambda: 1.0, fees=self.recorder(documents),
+        )  # fmt: skip
+
+    def recorder(self, documents: Any) -> RecordFees | None:
+        """Return what records fees beside the listener, at once and not in the background; None: nothing."""
+        if not self.fee_blocks:
+            return None
+        return RecordFees(
+            self.chain, FeeStore(documents, 1, self.fee_blocks),
+            ReceiptSamples(documents, self.registry, 1, frozenset(self.wallets)),
+            self.clock, self.metrics, kept=self.fee_blocks, background=lambda work: work(),
         )  # fmt: skip
 
     def settle(self, follow: FollowChain | None = None, most_steps: int = 500) -> list[Progress]:

@@ -90,7 +90,7 @@ class Alerts:
 
 def registry(directory: Path, chain_id: int = 1, address: str = ADDRESS, depth: int = 0) -> Registry:
     """Return the registry of one escrow, final at ``depth`` blocks."""
-    return load_registry(write_contract_file(directory, chain_id, address, 1, Finality(depth=depth)))
+    return load_registry(write_contract_file(directory, chain_id, address, 0, Finality(depth=depth)))
 
 
 class World:

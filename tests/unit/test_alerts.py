@@ -227,6 +227,29 @@ def test_it_closes_while_its_opening_is_on_its_way(scene: Scene) -> None:
     assert scene.sink.told == [(OPENED, "trouble"), (CLOSED, "trouble")]
 
 
+def test_it_opens_again_while_its_end_is_on_its_way(scene: Scene) -> None:
+    """Whoever has just heard of the end hears of the new beginning as one."""
+    other = scene.instance()
+    scene.alerts.open(TROUBLE)
+    scene.clock.advance(600)
+    scene.sink.first = lambda notice: other.open(TROUBLE) if notice.kind == CLOSED else None
+    scene.alerts.close("trouble")
+    scene.sink.first = None
+    scene.alerts.tend()
+    assert [kind for kind, _ in scene.sink.told] == [OPENED, CLOSED, OPENED]
+
+
+def test_who_tends_what_one_sink_did_not_take_repeats_nothing_to_another() -> None:
+    """Only trouble that is seen again is said again."""
+    broken = away()
+    scene = Scene(broken)
+    scene.alerts.open(TROUBLE)
+    scene.clock.advance(10_000)
+    scene.alerts.tend()
+    assert scene.sink.told == [(OPENED, "trouble")]
+    assert scene.metrics.counters[ALERTS_FAILED, "away"] == 2
+
+
 def test_trouble_in_a_storm_is_one_transaction_each_half_minute(scene: Scene) -> None:
     """A thousand dead letters a minute do not queue up at one document."""
     for _ in range(1_000):

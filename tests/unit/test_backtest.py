@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from shared.app.backtest import replay, score
 from shared.app.backtest_forecast import score_forecasts
-from shared.app.backtest_report import backtest
+from shared.app.backtest_report import Figure, backtest, verdict
 from shared.app.backtest_rows import Recording, Wait, read_recording
 from shared.app.fee_market import Market, Mined, News, NextFee
 from shared.app.fee_strategies import Plumbline, Price, strategies
@@ -217,7 +217,7 @@ def tips_said(learned: int, base_fee_wei: int, deadline: int = 5) -> int | None:
 
 def test_ours_pays_what_the_node_says_until_it_has_learned() -> None:
     """With few observations, or a base fee unlike any of theirs, the node's tip is paid."""
-    assert tips_said(50, GWEI) == 3 * GWEI
+    assert tips_said(40, GWEI) == 3 * GWEI
     assert tips_said(400, 2 * GWEI) == 3 * GWEI
     assert tips_said(400, GWEI) == GWEI // 50
 
@@ -464,3 +464,30 @@ def test_the_command_names_what_is_wrong(arguments: list[str], named: str) -> No
     done = CliRunner().invoke(app, ["backtest", *arguments])
     assert isinstance(done.exception, InvalidInput)
     assert named in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("saving", "most", "word"),
+    [
+        (None, None, "unknown"),
+        (Figure(0.3, 0.2, 0.4, 9), Figure(0.5, None, None, 9), "saves"),
+        (Figure(0.3, None, None, 9), Figure(0.5, None, None, 9), "saves"),
+        (Figure(0.3, -0.1, 0.4, 9), Figure(0.5, None, None, 9), "none"),
+        (Figure(-0.3, None, None, 9), Figure(0.5, None, None, 9), "none"),
+        (Figure(0.005, 0.004, 0.006, 9), Figure(0.009, None, None, 9), "none"),
+    ],
+)
+def test_a_saving_is_told_in_a_word(saving: Figure | None, most: Figure | None, word: str) -> None:
+    """It saves where that is sure, and not where the interval holds 0 or the base fee dominates."""
+    assert verdict(saving, most) == word
+
+
+def test_the_most_that_can_be_saved_stands_beside_the_saving() -> None:
+    """At a base fee of 99 gwei the default's tip is a hundredth of its price, which no strategy can beat."""
+    recording = chain([99 * GWEI] * 80, {10: 1, 50: 1})
+    report = backtest(recording, strategies(), 5)
+    for line in report.lines:
+        if line.most is not None and line.saving is not None:
+            assert line.most.value == pytest.approx(0.01, abs=1e-4)
+            assert line.saving.value <= line.most.value + 1e-9
+    assert report.document()["lines"][0]["verdict"] in {"none", "saves"}

@@ -159,6 +159,7 @@ def test_an_event_of_a_type_not_in_the_list_is_refused(world: World) -> None:
         "data": {},
         "audit": {"storedAt": "2026-01-01T00:00:00+00:00"},
     }
+    world.chain.mine_empty(1)
     before = world.state("a")
     with pytest.raises(InvalidInput, match="invented"):
         world.log.append(stray)

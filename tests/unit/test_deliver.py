@@ -12,6 +12,7 @@ from shared.domain.topics import CHAIN_LOGS, HANDLE_CHAIN_EVENT
 from shared.local.deliver import BusPush
 from shared.local.trigger import POSITIONS, Trigger
 from shared.ports import Message
+from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
 
 if TYPE_CHECKING:
@@ -127,3 +128,30 @@ def test_messages_make_busy_for_a_moment(tmp_path: Path) -> None:
         stop.set()
         thread.join()
     assert not bus.pull(HANDLE_CHAIN_EVENT, 1)
+
+
+def test_a_message_is_held_while_it_is_pushed_and_hardly_longer(tmp_path: Path) -> None:
+    """Whoever is killed while pushing has the message pushed by its successor within seconds."""
+    clock = FakeClock()
+    bus = LocalBus(tmp_path / "bus.sqlite", clock)
+    bus.publish(CHAIN_LOGS, [Message(b"{}")])
+    stop, pushed, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow:
+        def post(self, *_: object) -> int:
+            pushed.set()
+            stop.set()
+            go_on.wait(_WITHIN_S)
+            return 500
+
+    pusher: Any = Slow()
+    thread = threading.Thread(target=BusPush(bus, pusher, stop).run)
+    thread.start()
+    try:
+        assert pushed.wait(_WITHIN_S)
+        assert not bus.pull(HANDLE_CHAIN_EVENT, 1)
+        clock.advance(10)  # faster than it can say that it is there still, as if it were not
+        assert bus.pull(HANDLE_CHAIN_EVENT, 1)
+    finally:
+        go_on.set()
+        thread.join()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-from shared.app.doorbell import Doorbell
+from shared.app.doorbell import Doorbell, set_by_handler
 
 _LONG_S = 30.0
 
@@ -58,3 +58,18 @@ def test_a_flood_of_rings_is_heard_now_and_then() -> None:
     bell.ring()
     assert not bell.wait(0.05)
     assert time.monotonic() - begun < 0.2
+
+
+def test_a_signal_just_before_a_wait_is_no_deadlock() -> None:
+    """A handler that interrupts its thread where that holds the event's lock comes back, and is heard."""
+    event = threading.Event()
+
+    def about_to_wait() -> None:
+        with event._cond:  # type: ignore[attr-defined]
+            set_by_handler(event)
+
+    thread = threading.Thread(target=about_to_wait, daemon=True)
+    thread.start()
+    thread.join(_LONG_S)
+    assert not thread.is_alive()
+    assert event.wait(_LONG_S)

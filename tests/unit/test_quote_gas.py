@@ -260,6 +260,23 @@ def test_rows_of_the_listener_stand_in_for_fee_history(world: QuoteWorld) -> Non
     assert quote["records"] == "good"
 
 
+def test_what_was_recorded_is_recalled_with_the_second_block(world: QuoteWorld) -> None:
+    """A first answer has the node's history alone; from the next block on the records go further back."""
+    world.chain.history_blocks = 15
+    rows = [
+        FeeRow(BlockFees(number, 1, GWEI, 1, 2, {10: GWEI}), f"0x{number}") for number in range(20)
+    ]  # fmt: skip
+    world.documents.put(FEE_HISTORY, chunk_key(1, 0), chunk_document(1, 0, rows))
+    first = world.ask()
+    world.mine(1)
+    second = world.ask()
+    assert (first["tip"]["observations"], second["tip"]["observations"]) == (15, 16)
+    [view] = world.quotes._views.values()
+    known = view.known()
+    assert known is not None
+    assert list(known.blocks) == [*range(20), *range(26, 42)]
+
+
 def test_damaged_records_are_told_and_do_not_stop_a_quote(world: QuoteWorld) -> None:
     """What is recorded is a help, not a condition; an answer without it says why."""
     world.documents.put(FEE_HISTORY, chunk_key(1, 0), {"rows": "not a row"})

@@ -117,7 +117,7 @@ def test_no_other_chain_judges_a_state_whose_owner_was_edited(two_chains: World,
     other.mine_empty(50)
     reconcile = Reconcile(
         world.documents, {1: world.chain, 2: other}, world.registry,
-        EventLog(world.documents, world.clock, "reconcile"), world.projection, world.clock, world.alerts,
+        EventLog(world.documents, world.clock, "reconcile"), world.projection, world.clock, world.watch,
         world.settings,
     )  # fmt: skip
     before = world.state("a") or {}

@@ -191,6 +191,7 @@ def test_whatever_removals_were_lost_no_dead_block_is_shown(
 ) -> None:
     """Any mixture of steps, reorgs, seen and lost messages ends straight, on blocks of the chain alone."""
     world = World(tmp_path_factory.mktemp("world"))
+    world.chain.mine_empty(1)
     world.start("a")
     taken = 0
     mined: list[tuple[int, list[RawLog]]] = []
