@@ -7,7 +7,7 @@ import gc
 import os
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from shared import logging as log_lines
 from shared.adapters.request_trace import current_trace
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from shared.errors import PlumblineError
     from shared.ports import Bus, Chain, Clock, Documents, Metrics
 
+T = TypeVar("T")
+
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 _FLUSH_S: Final = 1.0
 """An invocation waits no longer than this for its figures to be written, and seldom: see the Metrics port."""
@@ -48,6 +50,7 @@ class Plumbline:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._chains: dict[int, Chain] = {}
+        self._served = False
 
     @cached_property
     def documents(self) -> Documents:
@@ -109,10 +112,17 @@ class Plumbline:
 
         ``flush_now``: written with this very invocation, though that costs the first one the client's import.
         """
+        first, self._served = not self._served, True
+        if first:
+            # What it makes is imports and clients, all of it kept.
+            gc.set_threshold(10 * OBJECTS_BETWEEN_COLLECTIONS)
         try:
             yield
         finally:
             self.metrics.flush(flush_s, now=flush_now)
+            if first:
+                gc.freeze()
+                gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -157,8 +167,8 @@ class Plumbline:
 
         event_log = self.event_log("handle_chain_event")
         return HandleChainEvent(
-            self.registry, event_log, self.project_events, self.bus, self.alerts, self.clock, self.metrics,
-            wallets=self.settings.platform_wallets,
+            self.registry, event_log, self.project_events, _later(lambda: self.bus),
+            _later(lambda: self.alerts), self.clock, self.metrics, wallets=self.settings.platform_wallets,
         )  # fmt: skip
 
     @cached_property
@@ -296,12 +306,27 @@ class Plumbline:
             raise ConfigError(f"PLUMBLINE_HEALTH_PORT {port} cannot be used: {error.strerror}") from error
 
 
+class _Later:
+    """Stands for what is made when it is first used: most requests need neither its import nor it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._make(), name)
+
+
+def _later(make: Callable[[], T]) -> T:
+    return cast("T", _Later(make))
+
+
 @cache
 def plumbline() -> Plumbline:
     """Return this process's Plumbline, wired from the environment; ConfigError names what is wrong."""
-    # What comes now is imports and clients, all of it kept: looking for garbage every 700 objects, as Python
-    # does by default, takes a tenth of the cold start.
+    # Looking for garbage every 700 objects, as Python does by default, takes a tenth of a cold start; what is
+    # imported by now is not looked at again.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    gc.freeze()
     log_lines.set_up()
     settings = Settings.from_env(os.environ)
     log_lines.trace_by(partial(current_trace, settings.google_project))
