@@ -40,8 +40,9 @@ class DueTransfers:
     ``share`` large enough that each is checked every ``rotation_runs`` runs. Closed ones are due once
     after finality (``closed``), from then on by rotation (``closed_share``), or all of them where
     ``whole`` is asked for and they are as few. ``mapped``: hashes that the application mapped and nobody
-    projected. ``unplaced``: open, but on no contract yet; ``unplaced_share``: closed before anything of
-    them on chain was known, and bare hashes joined to their transfers, by rotation as ``closed_share``.
+    projected; past ``every_run_limit`` by rotation, and by ``moved``. ``unplaced``: open, but on no contract
+    yet; ``unplaced_share``: closed before anything of them on chain was known, and bare hashes joined to
+    their transfers, by rotation as ``closed_share``.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class DueTransfers:
         self._dry_run = dry_run
         self._whole_up_to = settings.every_run_limit if whole else -1
         self._cursor: Document = read_note(documents, CURSORS, spec.key)
+        self._mapped_count = documents.count(MAPPINGS)
+        self._mapped_in_turn = not whole and self._mapped_count > settings.every_run_limit
         self.open_count = documents.count(STATES, (("contractKey", spec.key), ("open", True)))
         self.tiered = self.open_count > settings.every_run_limit
         self.late: Mapping[str, list[Any]] = self._cursor.get("late", {})
@@ -90,7 +93,8 @@ class DueTransfers:
     @property
     def phases(self) -> list[str]:
         """Return the phases of this run, in order."""
-        first = ["suspect", "changed", "moved", "share"] if self.tiered else ["open"]
+        few = ["open", "moved"] if self._mapped_in_turn else ["open"]
+        first = ["suspect", "changed", "moved", "share"] if self.tiered else few
         return [ARRIVED, *first, "unplaced", "mapped", "unplaced_share", "closed_share", "closed"]
 
     def page(self, phase: str, after: After) -> Page:
@@ -210,9 +214,12 @@ class DueTransfers:
         return Page(candidates, places[-1] if len(final) == self._size else None, cursor)
 
     def _mapped(self, after: After) -> Page:
-        found = self._documents.query(
-            MAPPINGS, Query(limit=self._size, after=tuple(after) if after else None)
-        )
+        budget = math.ceil(self._mapped_count / self._rotation_runs) if self._mapped_in_turn else math.inf
+        key, taken = after or [self._cursor.get("mappedAfter") if self._mapped_in_turn else None, 0]
+        if taken >= budget:
+            return Page([], None)
+        size = int(min(self._size, budget - taken))
+        found = self._documents.query(MAPPINGS, Query(limit=size, after=(key,) if key else None))
         told = {key: mapped_id(key, mapping) for key, mapping in found}
         ids = {key: rollover_id for key, rollover_id in told.items() if rollover_id is not None}
         there = self._documents.get_many(STATES, ids.values(), fields=())
@@ -220,7 +227,9 @@ class DueTransfers:
             Candidate(rollover_id, key, None) for key, rollover_id in ids.items() if rollover_id not in there
         ]
         misfits = tuple(key for key, mapping in found if key not in ids and is_misfit(key, mapping))
-        return Page(missing, [found[-1][0]] if len(found) == self._size else None, misfits=misfits)
+        last = found[-1][0] if len(found) == size else None
+        cursor = {"mappedAfter": last} if self._mapped_in_turn else {}
+        return Page(missing, [last, taken + size] if last else None, cursor, misfits)
 
     def _changed(self, after: After) -> Page:
         start = after or self._cursor.get("changedAfter")

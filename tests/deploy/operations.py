@@ -102,6 +102,7 @@ class Reconciling:
     run: Operations
     open_transfer: Operations
     closed_transfer: Operations
+    closed_in_turn: Operations
     swept_event: Operations
 
 
@@ -114,14 +115,19 @@ def reconciling() -> Reconciling:
     many = 2 * ReconcileSettings().rotation_runs
     per_closed = (_run(2 * many, closed, 0) + _run(many, closed, 0) * -1) * (1 / many)
     events = _TRANSFERS * (1 + sum(len(steps) for steps in closed))
+    in_turn = (_run(2 * many, closed, 0, 0) + _run(many, closed, 0, 0) * -1) * (1 / many)
     swept = (_run(_TRANSFERS, closed, events * 2) + _run(_TRANSFERS, closed, 0) * -1) * (1 / events)
-    return Reconciling(run, per_open, per_closed, swept)
+    return Reconciling(run, per_open, per_closed, in_turn, swept)
 
 
-def _run(transfers: int, life: list[list[str]], sweep_limit: int) -> Operations:
+def _run(
+    transfers: int, life: list[list[str]], sweep_limit: int, every_run_limit: int = 20_000
+) -> Operations:
     with tempfile.TemporaryDirectory() as home:
         documents = CountedDocuments()
-        world = World(Path(home), documents, ReconcileSettings(sweep_limit=sweep_limit))
+        world = World(
+            Path(home), documents, ReconcileSettings(sweep_limit=sweep_limit, every_run_limit=every_run_limit)
+        )
         for number in range(transfers):
             world.start(f"t{number}")
             world.live(f"t{number}", life)

@@ -108,11 +108,13 @@ def monthly(measured: Measured, events: int) -> dict[str, float]:
     settings = ReconcileSettings()
     open_ = transfers * _OPEN_DAYS / 30
     looked_at = open_ if open_ <= settings.every_run_limit else open_ / settings.rotation_runs
+    in_turn = stored > settings.every_run_limit
+    closed = measured.runs.closed_in_turn if in_turn else measured.runs.closed_transfer
     runs = _MONTH_S / SCHEDULES["reconcile"].every_s
     reconciliation = (
         measured.runs.run
         + measured.runs.open_transfer * looked_at
-        + measured.runs.closed_transfer * (stored - open_)
+        + closed * (stored - open_)
         + measured.runs.swept_event * min(settings.sweep_limit, stored * (_EVENTS_A_TRANSFER + 1))
     )
     served = _REQUEST_S * (cost("cpu", 1) + cost("memory", _MEMORY_GIB)) + cost("request", 1)
@@ -141,6 +143,7 @@ def operations_table(measured: Measured) -> str:
         ("a reconciliation at all", measured.runs.run),
         ("… for each open transfer", measured.runs.open_transfer),
         ("… for each closed one", measured.runs.closed_transfer),
+        ("… past 20,000 that are mapped", measured.runs.closed_in_turn),
         ("… for each event that the sweeps look at, at most 5,000", measured.runs.swept_event),
     )
     lines = ["| | reads | writes | deletes | messages |", "|---|---|---|---|---|"]

@@ -14,11 +14,16 @@ from shared.contracts.template import write_contract_file
 from shared.domain.comparison import MISSING
 from shared.domain.contract import Finality
 from shared.domain.events import EVENTS
+from shared.domain.hashing import transfer_hash
+from shared.domain.transfers import MAPPINGS
 from shared.errors import Conflict, InvalidInput, NotFound
+from tests.support.documents import MemoryDocuments
 from tests.support.world import ADDRESS, LEVEL_3, RECEIVER, SENDER, World
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from shared.ports import Document, Query
 
 pytestmark = pytest.mark.every_store
 
@@ -220,6 +225,42 @@ def test_past_the_limit_a_run_is_tiered(tmp_path: Path) -> None:
     world.documents.delete(EVENTS, event["eventId"])
     causes = [world.run()["causes"] for _ in range(4)]
     assert {"event_deleted": 1} in causes
+
+
+class _Watched(MemoryDocuments):
+    """A store that tells whose mappings were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mapped: list[str] = []
+
+    def query(self, collection: str, query: Query) -> list[tuple[str, Document]]:
+        found = super().query(collection, query)
+        self.mapped += [m["transferId"] for _, m in found if collection == MAPPINGS and m]
+        return found
+
+
+@pytest.mark.memory_only
+def test_past_the_limit_mappings_are_gone_through_in_turn(tmp_path: Path) -> None:
+    """A run looks at a share of many mappings; what moved on chain is found by the next one all the same."""
+    documents = _Watched()
+    world = World(tmp_path, documents, ReconcileSettings(page_size=2, every_run_limit=4, rotation_runs=4))
+    names = [f"t{number:02}" for number in range(12)]
+    for name in names:
+        documents.put(MAPPINGS, transfer_hash(name), {"transferId": name})
+    world.chain.mine()
+    world.clock.advance(600)
+    rounds = []
+    for _ in range(4):
+        world.reconcile.run()
+        rounds.append(len(documents.mapped))
+    assert rounds == [3, 6, 9, 12]
+    assert sorted(documents.mapped) == names
+    world.act("t05", "agree_send", sees=False)
+    documents.put("chain_cursors", "1", {"readThrough": 10**6})
+    world.clock.advance(600)
+    assert world.reconcile.run()["causes"] == {"missing_event": 1}
+    world.assert_straight()
 
 
 def test_what_was_closed_before_the_chain_told_is_checked(world: World) -> None:
