@@ -92,7 +92,10 @@ NUMBERS: Final = {
         "PLUMBLINE_RECONCILE_BUDGET_S", 240.0, 1, "seconds after which a run stops and the next goes on"
     ),
     "every_run_limit": Number(
-        "PLUMBLINE_RECONCILE_EVERY_RUN", 20_000, 0, "open transfers of a contract up to which all are checked"
+        "PLUMBLINE_RECONCILE_EVERY_RUN",
+        20_000,
+        0,
+        "open transfers of a contract, or mapped ones, up to which all are looked at",
     ),
     "rotation_runs": Number(
         "PLUMBLINE_RECONCILE_ROTATION", 72, 1, "beyond that, runs within which each is checked once"
