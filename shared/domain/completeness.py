@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,10 +71,6 @@ class Segment:
     def agrees_with(self, other: Segment) -> bool:
         """Say whether two readings of the same blocks gave the same logs of the same chain."""
         return (self.logs, self.digest, self.hash) == (other.logs, other.digest, other.hash)
-
-    def graded(self, grade: str) -> Segment:
-        """Return the segment with another grade."""
-        return replace(self, grade=grade)
 
     def encode(self) -> dict[str, Any]:
         """Return its fields of a stored document; what goes without saying (no logs, proved) is left out."""
