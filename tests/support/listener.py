@@ -173,6 +173,7 @@ class Scene:
         *,
         fee_blocks: int = 0,
         wallets: Iterable[str] = (),
+        finalized_depth: int | None = None,
         **settings: Any,
     ) -> None:
         self.fee_blocks = fee_blocks
@@ -182,7 +183,9 @@ class Scene:
         )
         self.registry = contracts or registry(CONTRACT)
         self.clock = FakeClock()
-        self.chain = TroubledChain(finalized_depth=self.settings.window)
+        self.chain = TroubledChain(
+            finalized_depth=self.settings.window if finalized_depth is None else finalized_depth
+        )
         self.store = MemoryDocuments()
         self.bus = MemoryBus(self.clock)
         self.metrics = MemoryMetrics()
