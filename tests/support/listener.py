@@ -15,7 +15,8 @@ from shared.app.project_events import ProjectEvents
 from shared.app.receipt_samples import ReceiptSamples
 from shared.app.record_fees import RecordFees
 from shared.domain.contract import DecodedLog, Finality, Registry
-from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED, id_of_log
+from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.log_coordinates import id_of_log
 from shared.domain.state import is_superseded
 from shared.domain.topics import CHAIN_LOGS
 from shared.ports import Query

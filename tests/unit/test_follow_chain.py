@@ -8,7 +8,7 @@ import pytest
 
 from shared.app.read_window import read_by_block, read_headers
 from shared.domain.completeness import SINGLE
-from shared.domain.events import id_of_log
+from shared.domain.log_coordinates import id_of_log
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 from tests.support.fake_chain import FakeChain
 from tests.support.listener import CONTRACT, Scene, log, registry
