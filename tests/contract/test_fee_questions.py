@@ -145,7 +145,7 @@ def test_tips_that_fall_with_their_percentile_are_unknown() -> None:
 
 @pytest.mark.parametrize("nothing", [None, []])
 def test_a_history_of_no_block_is_none(nothing: Any) -> None:
-    """Where go-ethereum has no block to tell of it says null, or lists of nothing: that is no contradiction."""
+    """Where go-ethereum has no block to tell of it says null, or empty lists: no contradiction."""
     reading, _ = ask(node(eth_feeHistory={"oldestBlock": "0x0", "gasUsedRatio": nothing}))
     assert reading.history is None
     assert reading.head.base_fee_wei == 10**9
