@@ -51,3 +51,21 @@ resource "google_storage_bucket_iam_member" "builder" {
   role   = "roles/storage.objectUser"
   member = google_service_account.builder.member
 }
+
+# Cloud Functions copies an archive into a bucket of its own before it builds, and lets the builder fetch it there. It makes
+# that bucket with a region's first function: by then the right must stand, so it is given on the project, for that name.
+resource "google_project_iam_member" "builder_sources" {
+  project = local.project_id
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.builder.member
+
+  condition {
+    title       = "plumbline-sources"
+    description = "The archives of functions alone"
+    expression  = "resource.name == \"${local.functions_bucket}\" || resource.name.startsWith(\"${local.functions_bucket}/\")"
+  }
+}
+
+locals {
+  functions_bucket = "projects/_/buckets/gcf-v2-sources-${data.google_project.here.number}-${var.region}"
+}

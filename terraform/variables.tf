@@ -59,8 +59,8 @@ variable "firestore" {
   })
 
   validation {
-    condition     = contains(keys(local.trigger_regions), var.firestore.location)
-    error_message = "firestore.location must be one from which Firestore sends events to functions: ${join(", ", keys(local.trigger_regions))}. A database cannot be moved: see `gcloud firestore databases describe`."
+    condition     = contains(local.trigger_locations, var.firestore.location)
+    error_message = "firestore.location must be one from which Firestore sends events to functions: ${join(", ", local.trigger_locations)}. A database cannot be moved: see `gcloud firestore databases describe`."
   }
   validation {
     condition     = var.firestore.database == "(default)" || can(regex("^[a-z][a-z0-9-]{2,61}[a-z0-9]$", var.firestore.database))
