@@ -117,7 +117,9 @@ class Advance:
         """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg."""
         if not blocks:
             return 0
-        counter, returned, kept = self._store.prepare(blocks, certain, self._settings.publish_batch)
+        counter, returned, kept = self._store.prepare(
+            blocks, certain, self._settings.publish_batch, self._published
+        )
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
         count = self._publish.send(self._publish.appearing(self._chain.chain_id, blocks, counter, returned))
