@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from typing import Any
@@ -162,6 +163,31 @@ def test_a_known_limit_costs_no_request() -> None:
         fleet.pool.run(lambda endpoint: ranges.logs(endpoint, WANTED, 1, 101))
     assert "eth_getLogs" not in fleet.all[0].log
     assert fleet.pool.run(lambda endpoint: ranges.logs(endpoint, WANTED, 1, 100)) == []
+
+
+@pytest.mark.parametrize(("pause_s", "found"), [(None, 10), (1.0, None)])
+def test_a_size_refused_as_a_rate_is_found_out(pause_s: float | None, found: int | None) -> None:
+    """Words of a rate may mean the size: what is refused again and again is asked for in less, and goes on.
+
+    An endpoint that says when to come again means a rate.
+    """
+    fleet = Fleet(1)
+    ranges = LogRanges(fleet.pool)
+
+    def capped(_method: str, params: Any) -> Any:
+        if int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) >= 10:
+            raise RateLimited("quota exceeded", pause_s)
+        return []
+
+    fleet.all[0].answers = capped
+    limit = fleet.pool.limits(fleet.all[0]).range
+    for _ in range(40):
+        with contextlib.suppress(RangeRefused, RateLimited):
+            fleet.pool.run(lambda endpoint: ranges.logs(endpoint, WANTED, 1, min(limit.blocks or 40, 40)))
+        fleet.clock.advance(5)
+        if limit.blocks == 10:
+            break
+    assert limit.blocks == found
 
 
 def test_a_witness_is_asked_in_parts() -> None:
