@@ -191,6 +191,57 @@ def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
     assert after["hash"] != before["hash"]
 
 
+def test_a_node_that_falls_behind_takes_no_quote_back(world: QuoteWorld) -> None:
+    """Of two nodes behind one address the one that lags tells a block that was passed: nothing new."""
+    world.ask()
+    world.mine(1)
+    quote = world.ask()
+    world.clock.advance(12)
+    for lag in (1, 1, 0):
+        world.chain.lag = lag
+        assert world.ask() == quote
+        world.clock.advance(1)
+    assert world.chain.fee_batches == 2
+    world.chain.lag = 1
+    world.clock.advance(120)
+    with pytest.raises(ChainUnavailable, match="behind"):
+        world.ask()
+
+
+def test_a_batch_of_a_node_that_is_behind_takes_no_quote_back(world: QuoteWorld) -> None:
+    """The head may be told by one node and the batch by another: the quote stays, then follows the head."""
+    quote = world.ask()
+    world.mine(1)
+    fees = world.chain.fees
+
+    def behind(*args: object) -> object:
+        world.chain.lag = 2
+        try:
+            return fees(*args)  # type: ignore[arg-type]
+        finally:
+            world.chain.lag = 0
+
+    world.chain.fees = behind  # type: ignore[method-assign,assignment]
+    assert world.ask() == quote
+    world.chain.fees = fees  # type: ignore[method-assign]
+    world.clock.advance(1)
+    assert world.ask()["block"]["number"] == quote["block"]["number"] + 1
+
+
+@pytest.mark.parametrize(("fees", "followed"), [("block_s=12", False), ("block_s=0", True)])
+def test_a_chain_that_is_set_back_by_hand_is_followed(tmp_path: Path, fees: str, followed: bool) -> None:  # noqa: FBT001
+    """Where blocks come at any time, as on anvil, a lower head is the chain's; so is a reorg's anywhere."""
+    world = QuoteWorld(tmp_path, fees=fees)
+    world.mine(30)
+    quote = world.ask()
+    del world.chain.blocks[-1]
+    world.clock.advance(12)
+    assert (world.ask()["block"]["number"] < quote["block"]["number"]) == followed
+    world.chain.reorg(3)
+    world.clock.advance(1)
+    assert world.ask()["block"]["hash"] == world.chain.blocks[-1].header.hash
+
+
 def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld) -> None:
     """The second batch asks for all of it, later ones for what came since, and for all again after a gap."""
     asked = []
