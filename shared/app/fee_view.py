@@ -156,7 +156,9 @@ class FeeView:
                     return asked
             self._keep(snapshot)
         if len(snapshot.gas) >= _MOST_KEPT:
-            snapshot.gas.clear()
+            # The latest stay: their callers may be about to read them.
+            for old in list(snapshot.gas)[: _MOST_KEPT // 2]:
+                del snapshot.gas[old]
             snapshot.asked.clear()
         missing = [question for question in wanted if question not in snapshot.gas]
         if missing:

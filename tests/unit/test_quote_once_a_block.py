@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from threading import Barrier, Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -179,6 +179,24 @@ def test_what_is_kept_of_a_block_is_bounded(world: QuoteWorld, monkeypatch: pyte
     kept = view.known()
     assert kept is not None
     assert max(map(len, (kept.gas, kept.made, kept.answers, kept.asked))) <= 15
+
+
+class Forgetful(dict[Any, Any]):
+    """Keeps nothing, as if another thread cleared it at once."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Forget it."""
+
+
+def test_what_another_thread_clears_was_not_needed(world: QuoteWorld) -> None:
+    """Past a number of questions memory is cleared while others answer: they do not read back from it."""
+    world.mine(300)
+    quote = world.ask(within_blocks=5)
+    [view] = world.quotes._views.values()
+    snapshot = view.known()
+    assert snapshot is not None
+    snapshot.made, snapshot.answers = Forgetful(), Forgetful()
+    assert world.ask(within_blocks=5) == quote
 
 
 def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
