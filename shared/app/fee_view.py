@@ -183,8 +183,9 @@ class FeeView:
         known = dict(previous.blocks) if previous else {}
         # A first answer does without what is recorded where the node tells enough; the next block reads it.
         if not self._recalled and (previous is not None or reading.history is None):
-            known = self._records.rows(self._chain.chain_id, head.header.number) | known
-            self._recalled = True
+            rows = self._records.rows(self._chain.chain_id, head.header.number)
+            known = (rows or {}) | known
+            self._recalled = rows is not None  # what could not be read is read with the next block
         blocks = extended(known, head, reading.history)
         told = reading.history.base_fee_of(head.header.number + 1) if reading.history else None
         last = list(blocks.values())[-unbroken(blocks) :]

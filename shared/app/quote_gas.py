@@ -139,7 +139,7 @@ class QuoteGas:
             **parts.validity(head, request.within_blocks, view.expires_at(snapshot)),
             "congestion": parts.congestion(snapshot.congestion),
             "confidence": parts.overall(price, limit),
-            "records": self._records.trouble,
+            "records": self._records.trouble(spec.chain_id, spec.key, request.action),
         }
         self._served(view, began_s, asked=known is None)
         return document, view, snapshot
