@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.backtest_report import REFERENCE, UNKNOWN, ratio, verdict
+from shared.app.backtest_report import REFERENCE, SAVES, UNKNOWN, ratio, verdict
 from shared.app.fee_export import recorded_blocks
 from shared.app.quote_request import chosen_chain, parse_query
 from shared.domain.actions import ACTIONS
@@ -146,13 +146,18 @@ def _saving(paid: Sequence[PaidSample]) -> Document:
 
     saved = share([(usual - each.price_wei) * each.gas_used for each, usual in parts])
     most = share([REFERENCE_TIP_WEI * each.gas_used for each, _ in parts])
-    figure = dict.fromkeys(("value", "low", "high")) if saved is None else asdict(saved)
+    bounds = (None, None, None) if saved is None else (saved.value, saved.low, saved.high)
+    value, low, high = (None if each is None else round(each, 6) for each in bounds)
+    word = verdict(saved, most)
     return {
         "against": REFERENCE,
-        **figure,
+        "value": value,
+        "low": low,
+        "high": high,
         "n": len(parts),
         "most": None if most is None else round(most.value, 6),
-        "verdict": UNKNOWN if saved is None else verdict(saved, most),
+        # Of too few to have an interval nobody can say that it will last.
+        "verdict": UNKNOWN if word == SAVES and low is None else word,
     }
 
 

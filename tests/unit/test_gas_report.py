@@ -155,6 +155,17 @@ def test_a_tip_that_would_do_is_recommended(tmp_path: Path) -> None:
     assert found["waits"] == {"transactions": 40, "median": 1, "most": 2, "withinFive": 1.0}
 
 
+def test_a_saving_of_too_few_is_not_called_sure(tmp_path: Path) -> None:
+    """One transaction that cost less has no interval: its figure stands there, and the word is unknown."""
+    documents = MemoryDocuments()
+    for price, word in ((GWEI, "unknown"), (9 * GWEI, "none")):
+        sample = PaidSample(name(1), 1, KEY, "agree_send", 70_000, price, GWEI)
+        documents.put(PAID_SAMPLES, "1", paid_document([sample]))
+        saving = report(documents, tmp_path)["saving"]
+        assert (saving["low"], saving["n"], saving["verdict"]) == (None, 1, word)
+    assert saving["value"] == -3.5
+
+
 def test_limits_apart_from_the_table_are_told(tmp_path: Path) -> None:
     """Where receipts ask for much less than the table, or for more, the limit that they ask for is told."""
     documents = MemoryDocuments()
@@ -190,7 +201,9 @@ def test_a_wrong_field_is_named(tmp_path: Path, given: dict[str, str]) -> None:
 
 def test_spoilt_records_are_told(tmp_path: Path) -> None:
     """What somebody changed by hand is an error, not a figure."""
-    for text in ("nonsense", f"1 {name(1)} {KEY} agree_send 7 5 6", f"1 {name(1)} {KEY} agree_send x 7 6"):
+    spoilt = [f"1 {name(1)} {KEY} agree_send {paid}" for paid in ("7 5 6", "x 7 6", f"{2**60} 7 6")]
+    spoilt += [f"{10**30} {name(1)} {KEY} agree_send 7 7 6", f"1 {name(1)} {KEY} agree_send 7 {10**300} 6"]
+    for text in ("nonsense", *spoilt):
         documents = MemoryDocuments()
         documents.put(PAID_SAMPLES, "1", {"samples": text})
         with pytest.raises(CorruptEvent):
