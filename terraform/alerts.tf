@@ -17,8 +17,8 @@ locals {
       { metric = "plumbline_reconcile_last_mismatches", aligner = "ALIGN_MAX", above = var.alerts.mismatches },
     ]
     reconciliation-late = [
-      { metric = "plumbline_reconcile_last_good_age_seconds", aligner = "ALIGN_MAX", above = var.alerts.reconciliation_late_s },
-      { metric = "plumbline_reconcile_runs_total", aligner = "ALIGN_RATE", silent_s = max(var.alerts.reconciliation_late_s, 120) },
+      { metric = "plumbline_reconcile_last_good_age_seconds", aligner = "ALIGN_MAX", above = local.late_s },
+      { metric = "plumbline_reconcile_runs_total", aligner = "ALIGN_RATE", silent_s = local.late_s },
     ]
     listener-lag = [
       { metric = "plumbline_lag_seconds", aligner = "ALIGN_MIN", above = var.alerts.lag_s, for_s = 60, by = ["metric.label.chain"] },
