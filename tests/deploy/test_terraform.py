@@ -102,7 +102,7 @@ def test_a_message_says_how_to_mend_it(offline: Terraform, examples: dict[str, E
 def test_a_lock_file_that_is_kept_is_the_registrys() -> None:
     """Whoever deploys commits theirs; ours would hold the hash of a provider that is only a schema.
 
-    The registry signs archives (``zh:``) of every platform; of a mirror's program there is one hash (``h1:``).
+    The registry tells a hash of every platform's archive (``zh:``), a mirror of its one program (``h1:``).
     """
     kept = subprocess.run(
         ["git", "ls-files", "*.terraform.lock.hcl"], cwd=ROOT, capture_output=True, text=True, check=True
