@@ -183,7 +183,7 @@ class Plumbline:
         """The dead letters."""
         from shared.app.deadletters import DeadLetters
 
-        return DeadLetters(self.bus, projection=self.project_events)
+        return DeadLetters(self.bus, projection=self.project_events, metrics=self.metrics)
 
     def bury(self, payload: dict[str, Any], cause: PlumblineError) -> None:
         """Make a dead letter of a message that can never be handled."""

@@ -117,6 +117,7 @@ resource "google_cloudfunctions2_function" "served" {
     google_artifact_registry_repository_iam_member.builder,
     google_storage_bucket_iam_member.builder,
     google_project_iam_member.builder_sources,
+    google_project_iam_member.database,
     google_secret_manager_secret_iam_member.reader,
   ]
 }

@@ -114,7 +114,14 @@ locals {
 
   resource_names = { for name in keys(local.functions) : name => "plumbline-${replace(name, "_", "-")}" }
 
-  environment = merge(var.settings, {
+  # What is told of is one thing, in Cloud Monitoring's alerts, Plumbline's own and `status`.
+  limits_told = {
+    PLUMBLINE_ALERT_MISMATCHES    = tostring(var.alerts.mismatches)
+    PLUMBLINE_LAG_S               = tostring(var.alerts.lag_s)
+    PLUMBLINE_RECONCILED_WITHIN_S = tostring(local.late_s)
+  }
+
+  environment = merge(local.limits_told, var.settings, {
     PLUMBLINE_STORE     = "firestore://${var.project_id}/${var.firestore.database}"
     PLUMBLINE_BUS       = "pubsub://${var.project_id}"
     PLUMBLINE_CONTRACTS = "contracts"

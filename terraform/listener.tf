@@ -112,5 +112,12 @@ resource "google_cloud_run_v2_worker_pool" "always" {
     }
   }
 
-  depends_on = [terraform_data.image, google_secret_manager_secret_iam_member.reader]
+  # It starts with its rights: without them it would only wait, and its first figures would be those of a fault.
+  depends_on = [
+    terraform_data.image,
+    google_project_iam_member.database,
+    google_project_iam_member.metric_writer,
+    google_pubsub_topic_iam_member.publisher,
+    google_secret_manager_secret_iam_member.reader,
+  ]
 }

@@ -1,7 +1,9 @@
 # What everything rests on: the project's services, and what the bundle says of itself.
 
 locals {
-  empty_bundle = { contracts = [], functions = {}, labels = {}, metrics = {}, schedules = {}, settings = [], subscriptions = {} }
+  empty_bundle = {
+    contracts = [], fee_keys = [], functions = {}, labels = {}, metrics = {}, numbers = {}, schedules = {}, settings = [], subscriptions = {}
+  }
   # Without a manifest the validation of var.bundle says what to do; the rest must not fail before it.
   bundle = try(jsondecode(file("${var.bundle}/manifest.json")), local.empty_bundle)
 
