@@ -317,6 +317,7 @@ def _read_headers(
         if not isinstance(answer, CallRefused | RateLimited):
             found[number] = _header(answer, number)
     if limited is not None:
+        limited.gained = any(found.get(number) is not None for number in numbers)
         raise limited
     return [answer for answer in answers if isinstance(answer, CallRefused)]
 
