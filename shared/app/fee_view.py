@@ -207,7 +207,7 @@ class FeeView:
 
     def _is_told(self, snapshot: Snapshot) -> bool:
         """Say whether the node was told another next base fee since, as anvil can be without a new block."""
-        if not self.fees.node_says or snapshot.market is None:
+        if not self.fees.node_says or self.fees.block_s or snapshot.market is None:
             return False
         number = snapshot.head.number
         history = self._chain.fee_history(number, 1, ())
