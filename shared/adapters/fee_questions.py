@@ -31,6 +31,8 @@ _RICH: Final = hex(1 << 96)
 _MOST_NUMBER: Final = 1 << 53
 _MOST_TIME: Final = 253_402_300_800
 """Seconds since 1970 at which the year 10000 begins: numbers and times beyond are no block's."""
+_MOST_WEI: Final = 1 << 128
+"""Wei per gas beyond what there is of any coin."""
 _FIXED: Final = 5
 """Entries of the batch before the gas questions."""
 
@@ -110,7 +112,7 @@ def read_fee_head(block: Any) -> FeeHead | None:
         raise DoubtfulAnswer(f"block {header.number} of time {header.timestamp}, which no chain has reached")
     return FeeHead(
         header=header,
-        base_fee_wei=None if base_fee is None else read_hex(base_fee, "baseFeePerGas"),
+        base_fee_wei=None if base_fee is None else _read_wei(base_fee, "baseFeePerGas"),
         gas_used=used,
         gas_limit=limit,
         extra_data=read_bytes(block.get("extraData", "0x"), "extraData"),
@@ -130,7 +132,7 @@ def read_history(answer: Any, percentiles: Sequence[float]) -> FeeHistory | None
     rows = rewards if isinstance(rewards, list) and len(rewards) == len(ratios) else [None] * len(ratios)
     return FeeHistory(
         oldest=read_hex(answer.get("oldestBlock"), "oldestBlock"),
-        base_fees_wei=tuple(read_hex(fee, "baseFeePerGas") for fee in fees),
+        base_fees_wei=tuple(_read_wei(fee, "baseFeePerGas") for fee in fees),
         uses=uses,
         tips=tuple(_tips(row, percentiles, use) for row, use in zip(rows, uses, strict=True)),
     )
@@ -161,8 +163,15 @@ def _check(history: FeeHistory, head: FeeHead) -> None:
 
 
 def _number(answer: Any, name: str) -> int | None:
-    """Return a quantity; None where the node refused, or has nothing to say."""
-    return None if answer is None or isinstance(answer, CallRefused) else read_hex(answer, name)
+    """Return a price in wei; None where the node refused, or has nothing to say."""
+    return None if answer is None or isinstance(answer, CallRefused) else _read_wei(answer, name)
+
+
+def _read_wei(value: Any, name: str) -> int:
+    wei = read_hex(value, name)
+    if wei >= _MOST_WEI:
+        raise DoubtfulAnswer(f"field {name} says {wei} wei per gas, more than there is")
+    return wei
 
 
 def _pending(pool: Any) -> int | None:
