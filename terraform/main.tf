@@ -35,6 +35,8 @@ resource "google_project_service" "used" {
   disable_on_destroy = false # the application may use it, too
 }
 
+# Not by way of the services: a plan that switches a further one on would not know the number, and so would give every
+# right of Google's agents anew, with a moment without it.
 data "google_project" "here" {
-  project_id = local.project_id
+  project_id = var.project_id
 }

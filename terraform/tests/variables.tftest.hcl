@@ -105,7 +105,7 @@ run "a_region_without_firestore_triggers_is_refused" {
   command = plan
 
   variables {
-    firestore = { location = "nam7" }
+    firestore = { location = "us-west8" }
   }
 
   expect_failures = [var.firestore]
