@@ -84,8 +84,11 @@ class ActionCalls:
             if wallet is not None:
                 known[source] = wallet
         if state.get("contractKey") == spec.key and not needed <= {*known, *itself}:
-            for milestone in state.get("milestones", {}).values():
-                known |= self._earlier(spec, milestone.get("transactionHash"), key, chain)
+            milestones = state.get("milestones")
+            # A state that somebody edited tells nothing of its milestones, until it is put right.
+            for milestone in milestones.values() if isinstance(milestones, dict) else ():
+                if isinstance(milestone, dict):
+                    known |= self._earlier(spec, milestone.get("transactionHash"), key, chain)
         return {**known, **itself}
 
     def _names(self, transfer: str) -> tuple[str, str | None]:

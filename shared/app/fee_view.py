@@ -150,7 +150,8 @@ class FeeView:
             return self._ask(None, wanted)
         if self._clock.monotonic_s() >= self.fresh_until_s:
             head = self._chain.head()
-            if head.hash != snapshot.head.hash and not self._is_passed(head):
+            news = not self._is_passed(head) if head.hash != snapshot.head.hash else self._is_told(snapshot)
+            if news:
                 asked = self._ask(snapshot, wanted)
                 if asked is not snapshot:
                     return asked
@@ -203,6 +204,15 @@ class FeeView:
         self._snapshot = snapshot
         self._pass(head.header)
         return snapshot
+
+    def _is_told(self, snapshot: Snapshot) -> bool:
+        """Say whether the node was told another next base fee since, as anvil can be without a new block."""
+        if not self.fees.node_says or self.fees.block_s or snapshot.market is None:
+            return False
+        number = snapshot.head.number
+        history = self._chain.fee_history(number, 1, ())
+        told = None if history is None else history.base_fee_of(number + 1)
+        return told is not None and told != snapshot.market.following.wei
 
     def _is_passed(self, head: Header) -> bool:
         """Say whether quotes were of a later block already; a chain that is set back by hand may do that."""

@@ -167,7 +167,8 @@ class QuoteGas:
             raise ChainUnavailable(f"{node} tells neither fee history nor a tip, and none is recorded")
         usual = snapshot.made.get("usual")
         if usual is None:
-            usual = snapshot.made["usual"] = usual_prices(market.blocks, market.following.reckoned_wei)
+            base_fee, paid = market.following.reckoned_wei, self._chain_fees(request.spec.chain_id).tips_paid
+            usual = snapshot.made["usual"] = usual_prices(market.blocks, base_fee, tips_paid=paid)
         expected = self._forecast(request.within_blocks, snapshot)
         return parts.fees(quote, reading.head.base_fee_wei or 0, expected, usual)
 

@@ -37,6 +37,7 @@ from shared.domain.fee_record import (
     samples_key,
     tip_document,
 )
+from shared.domain.fee_settings import chain_fees
 from shared.domain.gas_advice import advice
 from shared.domain.tips import TipObservation
 from shared.errors import CorruptEvent, InvalidInput, NotFound
@@ -79,9 +80,10 @@ def keep_blocks(documents: Documents, count: int, tip_wei: int = GWEI // 100) ->
     return blocks
 
 
-def report(documents: Documents, directory: Path, **given: str) -> dict[str, Any]:
+def report(documents: Documents, directory: Path, *, chain_id: int = 1, **given: str) -> dict[str, Any]:
     """Return the report, after a look whether it is as described."""
-    found = GasReport(documents, registry(directory, 1, CONTRACT), FakeClock()).report(given)
+    known = registry(directory, chain_id, CONTRACT)
+    found = GasReport(documents, known, FakeClock(), chain_fees).report(given)
     assert faults(found, report_schema()) == []
     return found
 
@@ -104,6 +106,14 @@ def test_the_saving_is_weighted_and_has_its_interval(tmp_path: Path) -> None:
     assert saving["value"] == pytest.approx(0.45)
     assert saving["low"] == pytest.approx(0.45)
     assert (saving["most"], saving["n"], saving["verdict"]) == (0.5, 40, "saves")
+
+
+def test_where_no_tip_is_taken_nothing_is_saved_on_tips(tmp_path: Path) -> None:
+    """On Arbitrum the default pays the base fee as everybody does: its tip is no saving."""
+    documents = MemoryDocuments()
+    documents.put(PAID_SAMPLES, "42161", paid_document(paid(n, tip_wei=0) for n in range(1, 41)))
+    saving = report(documents, tmp_path, chain_id=42161)["saving"]
+    assert (saving["value"], saving["most"], saving["verdict"]) == (0, 0, "none")
 
 
 def test_no_saving_is_told_as_none(tmp_path: Path) -> None:

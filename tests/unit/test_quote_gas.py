@@ -221,6 +221,9 @@ def test_arbitrum_pays_no_tip_and_promises_nothing(tmp_path: Path) -> None:
     assert quote["inclusion"]["5"] == pytest.approx(13 / 14)
     assert quote["gas"]["l1Gas"] == 200_000
     assert world.questions[0].l1
+    # What a default tips is not taken there, and so not saved.
+    latest = quote["baseFee"]["latest"]
+    assert {(each["effectiveGasPrice"], each["saving"]) for each in quote["savings"]} == {(latest, None)}
 
 
 def test_a_chain_of_unknown_rules_stays_unknown(tmp_path: Path) -> None:
