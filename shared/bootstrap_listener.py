@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.app.record_fees import RecordFees
     from shared.config import Settings
     from shared.domain.contract import Registry
-    from shared.ports import Bus, Chain, Clock, Documents, Metrics
+    from shared.ports import Bus, Chain, Clock, Documents, Metrics, Processes
 
 
 def follow(
@@ -36,12 +36,22 @@ def follow(
             chain, documents, bus, registry, clock, _follow_settings(settings),
             metrics=metrics, socket=(lambda: socket.connected) if socket else None,
             fees=_record_fees(chain, settings, documents, registry, clock, metrics),
+            processes=_processes(settings),
         )  # fmt: skip
         try:
             following.run(doorbell)
         finally:
             if socket:
                 socket.close()
+
+
+def _processes(settings: Settings) -> Processes | None:
+    """Return who tells whether a listener still runs: on one file they are likely to be of one machine."""
+    if settings.store.kind != "sqlite":
+        return None
+    from shared.adapters.processes import LinuxProcesses
+
+    return LinuxProcesses()
 
 
 def _record_fees(

@@ -37,6 +37,7 @@ _WAITS: Final = {
     "gas_used": {"gasused"},
 }
 _TIP_AT: Final = re.compile(r"^(?:tip|reward)p(\d{1,3})(?:wei)?$")
+_ALL: Final = 100
 _WHOLE: Final = re.compile(r"[0-9]{1,78}|0x[0-9a-f]{1,64}", re.IGNORECASE)
 
 
@@ -84,7 +85,7 @@ def _read(text: list[str], name: str) -> Recording:
     if waits:
         found = [rows.wait(at, row) for at, row in rows.read(text, separator)]
         return Recording(waits=tuple(sorted(found, key=lambda wait: (wait.received_s, wait.mined_s))))
-    tips = {int(match[1]): at for at, title in enumerate(plain) if (match := _TIP_AT.match(title))}
+    tips = _tip_columns(plain, titles, name)
     blocks: list[BlockFees] = []
     for at, row in rows.read(text, separator):
         block = rows.block(at, row, tips)
@@ -94,6 +95,21 @@ def _read(text: list[str], name: str) -> Recording:
             )
         blocks.append(block)
     return Recording(blocks=tuple(blocks))
+
+
+def _tip_columns(plain: list[str], titles: list[str], name: str) -> dict[int, int]:
+    """Say by percentile at which place its tip stands."""
+    places: dict[int, int] = {}
+    for at, title in enumerate(plain):
+        match = _TIP_AT.match(title)
+        if match is None:
+            continue
+        percentile = int(match[1])
+        if percentile > _ALL or "." in titles[at] or percentile in places:
+            wrong = "stands there already" if percentile in places else "is no whole percentile"
+            raise InvalidInput(f"{name}: row 1, column {titles[at].strip()}: {wrong}")
+        places[percentile] = at
+    return places
 
 
 def _columns(wanted: Mapping[str, set[str]], plain: list[str], name: str) -> dict[str, int]:

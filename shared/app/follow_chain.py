@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.app.record_fees import RecordFees
     from shared.domain.blocks import Header
     from shared.domain.contract import Registry
-    from shared.ports import Bus, Chain, Clock, Documents, Metrics
+    from shared.ports import Bus, Chain, Clock, Documents, Metrics, Processes
 
 __all__ = ["FollowChain", "FollowSettings", "Progress", "StopSignal"]
 
@@ -35,7 +35,7 @@ class FollowChain:
     """Publishes every log of a chain's contracts at least once, and the removal of what a reorg undid.
 
     ``socket`` says whether heads are announced at present (None: polling is all there is). ``fees`` records
-    what the blocks tell of fees.
+    what the blocks tell of fees. ``processes`` tells of a listener that was killed, where it ran beside us.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class FollowChain:
         random: Callable[[], float] | None = None,
         socket: Callable[[], bool] | None = None,
         fees: RecordFees | None = None,
+        processes: Processes | None = None,
     ) -> None:
         specs = registry.on_chain(chain.chain_id)
         if not specs:
@@ -62,7 +63,8 @@ class FollowChain:
         self._chain = chain
         self._settings = settings
         self._metrics = metrics
-        self._lease = Lease(documents, clock, f"follow-chain:{chain.chain_id}", settings.lease_s, owner)
+        lease = f"follow-chain:{chain.chain_id}"
+        self._lease = Lease(documents, clock, lease, settings.lease_s, owner, processes)
         self._store = CursorStore(documents, clock, self._lease, chain.chain_id)
         publish = PublishLogs(bus, settings.topic, settings.publish_batch, self._lease.renew)
         self._tip = ChainTip(chain, documents, clock, specs, settings)
@@ -154,7 +156,7 @@ class FollowChain:
             cursor = self._read_again(cursor, head.number)
             self._record(cursor, head)
             return Progress(more=False, read_through=cursor.number, head=head.number), cursor
-        progress, moved = self._way.read_on(cursor, head, self._tip.certain(head))
+        progress, moved = self._way.read_on(cursor, head, self._tip.final)
         if moved is not None:
             self._record(moved, head)
             self._again.settled(self._way.settled)

@@ -62,7 +62,7 @@ class GasReport:
 
     def answer(self, query: str) -> Document:
         """Return the report for a query string; raises as ``report`` does."""
-        return self.report(parse_query(query))
+        return self.report(parse_query(query, _FIELDS))
 
     def report(self, given: dict[str, str]) -> Document:
         """Return the report for ``chain`` (which may be left out where one is configured).

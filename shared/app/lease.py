@@ -12,7 +12,7 @@ from shared.errors import Conflict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shared.ports import Clock, Documents, Transaction
+    from shared.ports import Clock, Document, Documents, Processes, Transaction
 
 LEASES: Final = "leases"
 
@@ -22,16 +22,25 @@ class Lease:
 
     Whoever was paused past ``ttl_s`` does not know that it lost the lease. So a holder's writes carry
     ``fence``, and what it writes to refuses a fence lower than the highest that it has seen.
+
+    ``processes``: where a holder's process is known to have ended, nobody waits for its time to pass.
     """
 
     def __init__(
-        self, documents: Documents, clock: Clock, name: str, ttl_s: float, owner: str | None = None
+        self,
+        documents: Documents,
+        clock: Clock,
+        name: str,
+        ttl_s: float,
+        owner: str | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self._documents = documents
         self._clock = clock
         self._name = name
         self._ttl = timedelta(seconds=ttl_s)
         self._owner = owner or uuid4().hex
+        self._processes = processes
         self._fence = 0
         self._renew_at = 0.0
 
@@ -45,7 +54,7 @@ class Lease:
 
         def work(transaction: Transaction) -> int:
             lease = transaction.get(LEASES, self._name)
-            if lease and lease.get("owner") != self._owner and self._runs(lease.get("expiresAt")):
+            if lease and lease.get("owner") != self._owner and self._runs(lease):
                 raise Conflict(f"{self._name} is held by another until {lease['expiresAt']}")
             last = lease.get("fence") if lease else None
             fence = max(last, 0) + 1 if isinstance(last, int) else 1
@@ -100,11 +109,14 @@ class Lease:
         finally:
             self.release()
 
-    def _runs(self, expires_at: object) -> bool:
+    def _runs(self, lease: Document) -> bool:
         try:
-            return datetime.fromisoformat(str(expires_at)) > self._clock.now()
+            if datetime.fromisoformat(str(lease.get("expiresAt"))) <= self._clock.now():
+                return False
         except (TypeError, ValueError):
             return False  # edited by hand: no holder wrote it
+        process = lease.get("process")
+        return not (self._processes and isinstance(process, str) and self._processes.has_ended(process))
 
     def _is_ours(self, transaction: Transaction) -> bool:
         lease = transaction.get(LEASES, self._name)
@@ -113,6 +125,8 @@ class Lease:
     def _write(self, transaction: Transaction, fence: int, ttl: timedelta) -> None:
         expires_at = (self._clock.now() + ttl).isoformat()
         lease = {"owner": self._owner, "fence": fence, "expiresAt": expires_at}
+        if self._processes and (process := self._processes.this):
+            lease["process"] = process
         transaction.put(LEASES, self._name, lease)
 
     def _plan_renewal(self) -> None:

@@ -125,7 +125,8 @@ class QuoteGas:
         told = None if call.question is None else snapshot.gas.get(call.question)
         use = self._records.gas(spec.key, request.action)
         table = ACTIONS[request.action].base_gas
-        limit = gas_limit(told, use, table, real=not call.made_up, because=call.because)
+        block_gas, real = snapshot.reading.head.gas_limit, not call.made_up
+        limit = gas_limit(told, use, table, block_gas=block_gas, real=real, because=call.because)
         data = None if told is None else told.revert
         reverted = None if data is None else read_revert(data, self._errors_of(spec))
         price = self._price(request, snapshot)

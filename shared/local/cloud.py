@@ -65,7 +65,9 @@ def run_local(options: LocalOptions) -> int:
         signal.signal(number, lambda *_: set_by_handler(stop))
     home = _home(options)
     with ExitStack() as opened:
-        environ = _environ(options, home, opened)
+        environ = _environ(options, home, opened, stop)
+        if stop.is_set():
+            return 0
         write_environment(options.home / ENVIRONMENT_FILE, environ)
         port = _free_port(options.port)
         inherited = {name: value for name, value in os.environ.items() if name != "PORT"}
@@ -111,7 +113,7 @@ def _home(options: LocalOptions) -> Path:
     return home.resolve()
 
 
-def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, str]:
+def _environ(options: LocalOptions, home: Path, opened: ExitStack, stop: threading.Event) -> dict[str, str]:
     ws_url = options.ws_url
     if options.rpc_url is None:
         # Only here: a chain of one's own needs encoders that take half a second to import.
@@ -145,12 +147,15 @@ def _environ(options: LocalOptions, home: Path, opened: ExitStack) -> dict[str, 
         environ["PLUMBLINE_START_BLOCK"] = str(options.start_block)
     kept = {name: value for name, value in os.environ.items() if name.startswith("PLUMBLINE_")}
     environ = {**kept, **environ}
-    _check(environ, chains[0])
+    _check(environ, chains[0], stop)
     return environ
 
 
-def _check(environ: Mapping[str, str], chain_id: int) -> None:
-    """Refuse now what would fail for ever: bad settings, and a node of another chain."""
+def _check(environ: Mapping[str, str], chain_id: int, stop: threading.Event) -> None:
+    """Refuse now what would fail for ever: bad settings, and a node of another chain.
+
+    Told to stop, it waits for no node that does not answer.
+    """
     from shared.bootstrap import Plumbline  # noqa: PLC0415 - wires only what is looked at here
     from shared.config import Settings  # noqa: PLC0415
 
@@ -158,7 +163,7 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
     parts.documents.count("rollover_states")
     chain = parts.chain(chain_id)
     deadline = time.monotonic() + _NODE_WITHIN_S
-    while True:
+    while not stop.is_set():
         try:
             remote = chain.remote_chain_id()
             break
@@ -167,7 +172,9 @@ def _check(environ: Mapping[str, str], chain_id: int) -> None:
                 # It may come back: the listener keeps trying, and says so.
                 print(f"plumbline local: the node does not answer yet: {error}", file=sys.stderr)  # noqa: T201
                 return
-            time.sleep(_TEND_S)
+            stop.wait(_TEND_S)
+    else:
+        return
     if remote != chain_id:
         raise ConfigError(f"the node is on chain {remote}, the contract file says {chain_id}")
     _check_code(chain, parts.registry.on_chain(chain_id))

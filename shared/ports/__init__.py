@@ -12,7 +12,17 @@ from shared.ports.chain import (
     TransactionInfo,
 )
 from shared.ports.documents import DELETE_AFTER, Change, Document, Documents, Query, Transaction
-from shared.ports.operators import CLOSED, OPENED, REPEATED, Alert, AlertSink, Clock, Metrics, Notice
+from shared.ports.operators import (
+    CLOSED,
+    OPENED,
+    REPEATED,
+    Alert,
+    AlertSink,
+    Clock,
+    Metrics,
+    Notice,
+    Processes,
+)
 
 __all__ = [
     "CLOSED",
@@ -34,6 +44,7 @@ __all__ = [
     "Message",
     "Metrics",
     "Notice",
+    "Processes",
     "Query",
     "RawLog",
     "Reading",

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+class Processes(Protocol):
+    """The processes of this machine, by names that no other process ever has, here or elsewhere."""
+
+    @property
+    def this(self) -> str | None:
+        """The name of this process; None where the machine gives none."""
+
+    def has_ended(self, name: str) -> bool:
+        """Say whether the process is known to have ended; False of what is not of this machine."""
+
+
 class Metrics(Protocol):
     """Figures for operators. Names are those of ``shared.domain.metrics``; labels are few and bounded.
 

@@ -17,6 +17,7 @@ from tests.support.triggers import PROVIDER_KEY
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
     from shared.bootstrap import Plumbline
     from tests.functions.conftest import Client
@@ -77,6 +78,8 @@ def test_the_functions_own_address_quotes_too(quotes: FlaskClient) -> None:
         ("action=agree_send&confidence=1.5", "confidence"),
         ("action=agree_send&confidence=\N{FULLWIDTH DIGIT ONE}", "confidence"),
         ("action=agree_send&transfer=%00%ff", "query"),
+        ("action=agree_send&confidence=0.9999999999999", "12 decimals"),
+        ("=agree_send", "field '' is not known"),
         ("nonsense", "query"),
     ],
 )
@@ -89,6 +92,38 @@ def test_wrong_fields_are_problems_that_name_them(
     assert answer.content_type == "application/problem+json"
     assert field in answer.get_json(force=True)["detail"]
     assert chain.requests == 0
+
+
+def test_letters_that_are_not_escaped_are_read_as_utf8(quotes: FlaskClient) -> None:
+    """An id sent as it is names the same transfer as one that is escaped; other bytes are no text."""
+
+    def ask(sent: bytes) -> TestResponse:
+        query = f"action=agree_send&transfer={sent.decode('latin-1')}"
+        return quotes.get("/quote", environ_overrides={"QUERY_STRING": query})
+
+    raw = ask("t-\N{LATIN SMALL LETTER E WITH ACUTE}".encode())
+    assert raw.get_json()["transfer"] == "t-\N{LATIN SMALL LETTER E WITH ACUTE}"
+    assert raw.get_json() == ask(b"t-%C3%A9").get_json()
+    refused = ask(b"t-\xe9")
+    assert refused.status_code == 400
+    assert "query" in refused.get_json(force=True)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/quote", "/report"])
+def test_a_long_name_is_not_said_again_in_full(quotes: FlaskClient, path: str) -> None:
+    """A problem document stays short, whatever was sent."""
+    answer = quotes.get(f"{path}?{'x' * 5000}=1")
+    assert answer.status_code == 400
+    assert "xxx" in answer.get_json(force=True)["detail"]
+    assert len(answer.data) < 400
+
+
+def test_a_report_names_the_fields_that_it_takes(quotes: FlaskClient) -> None:
+    """A field that only quotes have is not offered."""
+    detail = quotes.get("/report?days=7").get_json(force=True)["detail"]
+    assert "days" in detail
+    assert "known are chain" in detail
+    assert "within_blocks" not in detail
 
 
 def test_other_methods_and_places(quotes: FlaskClient) -> None:

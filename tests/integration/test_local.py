@@ -6,6 +6,9 @@ import http.client
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -143,6 +146,44 @@ def test_sigterm_ends_it_with_0_and_leaves_no_process(tmp_path: Path) -> None:
         assert local.stop(signal.SIGTERM) == 0
         assert time.monotonic() - begun < 15
     _until(lambda: not any(map(_runs, below)), "every child gone")
+
+
+_ENDED_WHILE_IT_IMPORTS = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "shared.cli":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["plumbline", "local"]
+runpy.run_module("shared", run_name="__main__")
+"""
+
+
+def test_told_to_end_before_it_is_there_it_ends_with_0(tmp_path: Path) -> None:
+    """The signal may come while Python still imports the program, long before the ready line."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _ENDED_WHILE_IT_IMPORTS], cwd=tmp_path, timeout=WITHIN_S, check=False
+    )
+    assert ended.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_told_to_end_while_the_node_is_mute_it_starts_nothing(tmp_path: Path) -> None:
+    """A node that takes the connection and says nothing holds up no end, and no child is started for it."""
+    file = write_contract_file(tmp_path / "contracts", 31337, "0x" + "11" * 20, 0, Finality(depth=0))
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        options = ["--home", str(tmp_path / "home"), "--rpc-url", url, "--contract", str(file)]
+        process = subprocess.Popen([sys.executable, "-m", "shared", "local", *options])
+        mute.settimeout(WITHIN_S)
+        asked, _ = mute.accept()
+        process.terminate()
+        assert process.wait(WITHIN_S) == 0
+        asked.close()
+    assert not (tmp_path / "home" / "plumbline.env").exists()
 
 
 def test_when_it_is_killed_nothing_outlives_it(tmp_path: Path) -> None:

@@ -368,6 +368,9 @@ def test_forecasts_are_scored_against_what_came() -> None:
         (f"{TITLES}\n1,2,3,6,5\n", "row 2: gas_used"),
         (f"{TITLES}\n2,2,3,4,5\n2,2,3,4,5\n", "row 3: block 2"),
         (f"{TITLES},tip_p10\n1,2,3,4,5,six\n", "row 2, column tip_p10"),
+        (f"{TITLES},tip_p10,tip_p10_wei\n1,2,3,4,5,6,7\n", "row 1, column tip_p10_wei: stands there"),
+        (f"{TITLES},tip_p12.5\n1,2,3,4,5,6\n", "row 1, column tip_p12.5: is no whole percentile"),
+        (f"{TITLES},tip_p101\n1,2,3,4,5,6\n", "row 1, column tip_p101: is no whole percentile"),
         (
             "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n1,nan,3,4,5,6\n",
             "row 2, column waited_s",
@@ -457,7 +460,11 @@ def test_the_command_prints_a_table() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["nowhere.csv"], "nowhere.csv"), ([str(HEADERS), "--strategy", "magic"], "magic")],
+    [
+        (["nowhere.csv"], "nowhere.csv"),
+        ([str(HEADERS), "--strategy", "magic"], "magic"),
+        ([str(HEADERS), "--strategy", "ethers", "--plot", "b.png"], "b.png does not end in .svg"),
+    ],
 )
 def test_the_command_names_what_is_wrong(arguments: list[str], named: str) -> None:
     """A file that is not there, or cannot be, and a strategy that does not exist are told as misuse."""

@@ -8,6 +8,18 @@ from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
 
 
+class FakeProcesses:
+    """Processes named by numbers, of which those in ``ended`` have ended."""
+
+    def __init__(self, this: str | None, ended: set[str]) -> None:
+        self.this = this
+        self._ended = ended
+
+    def has_ended(self, name: str) -> bool:
+        """Say whether it has ended."""
+        return name in self._ended
+
+
 def _pair() -> tuple[FakeClock, Lease, Lease]:
     clock, documents = FakeClock(), MemoryDocuments()
     return clock, Lease(documents, clock, "job", 10, "one"), Lease(documents, clock, "job", 10, "two")
@@ -82,4 +94,32 @@ def test_the_block_that_fails_gives_it_back() -> None:
 
     with pytest.raises(KeyError, match="work"):
         work()
+    assert two.acquire() == 2
+
+
+def test_nobody_waits_for_a_holder_whose_process_has_ended() -> None:
+    """Killed, it gives nothing back; whoever can tell that it is dead takes over, at a higher fence."""
+    clock, documents, ended = FakeClock(), MemoryDocuments(), set[str]()
+    one = Lease(documents, clock, "job", 10, processes=FakeProcesses("1", ended))
+    two = Lease(documents, clock, "job", 10, processes=FakeProcesses("2", ended))
+    one.acquire()
+    with pytest.raises(Conflict):
+        two.acquire()
+    ended.add("1")
+    with pytest.raises(Conflict):
+        Lease(documents, clock, "job", 10).acquire()  # who cannot tell waits
+    assert two.acquire() == 2
+    clock.advance(4)
+    with pytest.raises(Conflict):
+        one.renew()
+
+
+def test_a_holder_that_names_no_process_is_waited_for() -> None:
+    """Of a holder elsewhere, or from before processes were named, nothing is known but its time."""
+    clock, documents = FakeClock(), MemoryDocuments()
+    Lease(documents, clock, "job", 10, processes=FakeProcesses(None, set())).acquire()
+    two = Lease(documents, clock, "job", 10, processes=FakeProcesses("2", {"None", ""}))
+    with pytest.raises(Conflict):
+        two.acquire()
+    clock.advance(10)
     assert two.acquire() == 2

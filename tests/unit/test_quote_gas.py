@@ -108,6 +108,15 @@ def test_without_a_call_receipts_decide_and_then_the_table(world: QuoteWorld) ->
     assert quote["gas"]["expected"] == 70_019
 
 
+def test_a_buffer_does_not_pass_a_blocks_gas_limit(world: QuoteWorld) -> None:
+    """A limit past that of a block is refused by every node; one that the call itself needs is told."""
+    most = world.chain.gas_limit
+    for gas, limit in ((most * 9 // 10, most), (most + 1, most + 1)):
+        world.estimate = GasAnswer(gas=gas)
+        world.mine(1)
+        assert world.ask(transfer="t-1")["gasLimit"] == limit
+
+
 def test_a_revert_is_an_answer(world: QuoteWorld) -> None:
     """A call that would revert gets no limit out of a table, but the contract's error in words."""
     data = bytes.fromhex("77e5c5f2") + (3).to_bytes(32) + (4).to_bytes(32)
@@ -237,6 +246,18 @@ def test_a_node_without_fee_history_is_believed_its_tip(world: QuoteWorld) -> No
     world.mine(1)
     with pytest.raises(ChainUnavailable, match="neither fee history nor a tip"):
         world.ask()
+
+
+def test_a_suggestion_below_all_that_got_in_is_told_to_be_unsure(world: QuoteWorld) -> None:
+    """Nothing is known of such a tip: it is the node's, at low confidence, however many blocks were seen."""
+    world.chain.node_tip_wei = 1
+    world.mine(80)
+    quote = world.ask()
+    assert quote["maxPriorityFeePerGas"] == "1"
+    assert (quote["tip"]["source"], quote["tip"]["confidence"]) == ("node", "low")
+    assert quote["tip"]["reachesWanted"] is False
+    assert set(quote["inclusion"].values()) == {None}
+    assert quote["confidence"] == "low"
 
 
 def test_rows_of_the_listener_stand_in_for_fee_history(world: QuoteWorld) -> None:
