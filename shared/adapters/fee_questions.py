@@ -25,6 +25,7 @@ _LEAST_GAS: Final = 21_000
 _MOST_GAS: Final = 1 << 63
 """Nor could a block's limit be higher: clients keep it in 64 bits."""
 _POOR: Final = r"(?i)insufficient|allowance"
+_REVERT_TEXT: Final = r"(?i)\brevert"
 _REVERTED: Final = 3
 """Code of geth and others for a revert."""
 _RICH: Final = hex(1 << 96)
@@ -61,9 +62,7 @@ def ask_fees(
     head = read_fee_head(block)
     if head is None:
         raise NotThere(f"{endpoint.name} has no latest block")
-    told = None if isinstance(history, CallRefused) or history is None else read_history(history, percentiles)
-    if told is not None and head.base_fee_wei is not None:
-        _check(told, head)
+    told = _told(history, percentiles, head)
     return FeeReading(
         head=head,
         history=told,
@@ -118,10 +117,30 @@ def read_fee_head(block: Any) -> FeeHead | None:
     )
 
 
+def _told(history: Any, percentiles: Sequence[float], head: FeeHead) -> FeeHistory | None:
+    """Return the history that came with a head, None where the node refused it or has none.
+
+    On a legacy chain it adds only how full the blocks were: one without base fees is no reason for doubt.
+    """
+    if isinstance(history, CallRefused) or history is None:
+        return None
+    try:
+        told = read_history(history, percentiles)
+    except ChainUnavailable:
+        if head.base_fee_wei is None:
+            return None
+        raise
+    if told is not None and head.base_fee_wei is not None:
+        _check(told, head)
+    return told
+
+
 def read_history(answer: Any, percentiles: Sequence[float]) -> FeeHistory | None:
     """Return what `eth_feeHistory` answered; None where it tells of no block."""
     answer = read_object(answer, "fee history")
     fees, ratios, rewards = (answer.get(name) for name in ("baseFeePerGas", "gasUsedRatio", "reward"))
+    if "gasUsedRatio" in answer and fees in (None, []) and ratios in (None, []):
+        return None  # go-ethereum's answer where it has no block to tell of
     if not isinstance(fees, list) or not isinstance(ratios, list) or len(fees) != len(ratios) + 1:
         raise ChainUnavailable("a fee history whose base fees and ratios do not fit together")
     if not ratios:
@@ -140,7 +159,9 @@ def _tips(row: Any, percentiles: Sequence[float], use: float) -> Mapping[float, 
     # go-ethereum `eth/gasprice/feehistory.go` says 0 for each percentile of a block without transactions.
     if not isinstance(row, list) or len(row) != len(percentiles) or None in row or use == 0:
         return {}
-    return {at: read_hex(tip, "reward") for at, tip in zip(percentiles, row, strict=True)}
+    tips = [read_hex(tip, "reward") for tip in row]
+    # Percentiles that fall as they go up are none.
+    return dict(zip(percentiles, tips, strict=True)) if tips == sorted(tips) else {}
 
 
 def _share(ratio: Any) -> float:
@@ -166,8 +187,14 @@ def _number(answer: Any, name: str) -> int | None:
 
 
 def _pending(pool: Any) -> int | None:
-    pending = _number(pool.get("pending"), "pending") if isinstance(pool, dict) else None
-    return None if pending is None else min(pending, _MOST_NUMBER)
+    """Return how many wait; None where the node does not say it, in hex or as a plain number."""
+    told = pool.get("pending") if isinstance(pool, dict) else None
+    if isinstance(told, int) and not isinstance(told, bool) and told >= 0:
+        return min(told, _MOST_NUMBER)
+    try:
+        return None if told is None else min(read_hex(told, "pending"), _MOST_NUMBER)
+    except ChainUnavailable:
+        return None  # the least of what a quote rests on
 
 
 def _gas_entries(questions: Sequence[GasQuestion]) -> list[Entry]:
@@ -213,7 +240,8 @@ def _minds_balance(answer: Any) -> bool:
     """Say whether it is the sender's means that the node refuses for, and not the contract."""
     if not isinstance(answer, CallRefused) or answer.number == _REVERTED or revert_data(answer):
         return False
-    return re.search(_POOR, answer.said) is not None
+    # Some nodes give a revert's reason as text alone, and it may be of tokens that are insufficient.
+    return re.search(_POOR, answer.said) is not None and re.search(_REVERT_TEXT, answer.said) is None
 
 
 def _gas_answer(answer: Any) -> GasAnswer:
