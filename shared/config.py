@@ -140,6 +140,12 @@ NUMBERS: Final = {
     "alert_quiet_s": Number(
         "PLUMBLINE_ALERT_QUIET_S", 3600.0, 60, "seconds without news after which a passing alert closes"
     ),
+    "alert_settle_s": Number(
+        "PLUMBLINE_ALERT_SETTLE_S",
+        540.0,
+        0,
+        "seconds for which trouble must stay away before its alert closes",
+    ),
     "blocks_behind": Number("PLUMBLINE_BLOCKS_BEHIND", 50, 0, "unread blocks past which status is bad"),
     "quote_history": Number(
         "PLUMBLINE_QUOTE_HISTORY", 300, 20, "blocks of fee history that quotes ask for at a cold start"

@@ -76,7 +76,7 @@ resource "google_cloudfunctions2_function" "served" {
     ingress_settings                 = each.value.internet ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
     all_traffic_on_latest_revision   = true
     service_account_email            = google_service_account.function[each.key].email
-    environment_variables            = merge(local.environment, { THREADS = tostring(each.value.threads) })
+    environment_variables            = merge(local.environment_of[each.key], { THREADS = tostring(each.value.threads) })
 
     dynamic "secret_environment_variables" {
       for_each = local.secrets_of[each.key]

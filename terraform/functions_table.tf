@@ -126,9 +126,17 @@ locals {
     PLUMBLINE_BUS       = "pubsub://${var.project_id}"
     PLUMBLINE_CONTRACTS = "contracts"
     PLUMBLINE_METRICS   = "monitoring://${var.project_id}/${var.region}"
-    }, var.alerts.email == null ? {} : {
+  })
+
+  # People's addresses are with those who tell alerts, as the keys to send them by are.
+  addresses = var.alerts.email == null ? {} : {
     PLUMBLINE_ALERT_EMAIL_FROM   = var.alerts.email.from
     PLUMBLINE_ALERT_EMAIL_TO     = join(",", var.alerts.email.to)
     PLUMBLINE_ALERT_EMAIL_REGION = var.alerts.email.region
-  })
+  }
+  environment_of = {
+    for name, function in local.functions : name => merge(local.environment, {
+      for key, value in local.addresses : key => value if contains(function.secrets, "alerts")
+    })
+  }
 }

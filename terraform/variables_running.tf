@@ -187,9 +187,9 @@ variable "alerts" {
   }
   validation {
     condition = alltrue([
-      for limit in [var.alerts.lag_s, var.alerts.certificate_age_s, var.alerts.log_to_state_p95_s] : limit > 0
-    ]) && var.alerts.mismatches >= 0
-    error_message = "alerts: limits of time must be above 0, and mismatches at least 0."
+      for limit in [var.alerts.lag_s, var.alerts.certificate_age_s, var.alerts.log_to_state_p95_s] : limit >= 1
+    ]) && var.alerts.mismatches >= 0 && var.alerts.mismatches == floor(var.alerts.mismatches)
+    error_message = "alerts: limits of time must be at least 1 second, and mismatches a whole number of at least 0."
   }
   validation {
     # https://cloud.google.com/monitoring/alerts/metric-absence: of silence, minutes from 2 to 23.5 hours.

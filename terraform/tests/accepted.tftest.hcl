@@ -56,6 +56,13 @@ run "everything_that_can_be_said_is_accepted" {
     error_message = "schedules are what the variable says"
   }
   assert {
+    condition = [
+      for name, function in google_cloudfunctions2_function.served : name
+      if contains(keys(function.service_config[0].environment_variables), "PLUMBLINE_ALERT_EMAIL_TO")
+    ] == ["handle_chain_event", "project_events", "reconcile"]
+    error_message = "people's addresses are with those who tell alerts alone"
+  }
+  assert {
     condition     = google_cloudfunctions2_function.served["reconcile"].service_config[0].available_memory == "1Gi"
     error_message = "sizes are what the variable says"
   }

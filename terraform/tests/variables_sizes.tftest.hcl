@@ -162,6 +162,16 @@ run "a_version_of_the_webhook_latest_is_refused" {
   expect_failures = [var.alerts]
 }
 
+run "half_a_mismatch_is_refused" {
+  command = plan
+
+  variables {
+    alerts = { mismatches = 0.5 }
+  }
+
+  expect_failures = [var.alerts]
+}
+
 run "a_silence_of_a_minute_is_refused" {
   command = plan
 
