@@ -250,6 +250,15 @@ def test_a_poor_sender_is_asked_for_again_as_if_rich() -> None:
     question = GasQuestion(TO, b"\x01\x02\x03\x04", WALLET)
     reading, _ = ask(node(eth_estimateGas=estimate), question)
     assert reading.gas[question].gas == 70_000
+    with RpcServer(node(eth_estimateGas=estimate)) as server:
+        chain = chain_at(server.url)
+        seen = []
+        for _ in range(3):
+            assert chain.fees(2, (10, 50), [question]).gas[question].gas == 70_000
+            assert chain.estimate_gas([question])[question].gas == 70_000
+            seen.append(len(server.seen))
+        chain.close()
+    assert seen[2] - seen[1] == seen[1] - seen[0] == 2  # once known, it is asked as if rich at once
     stubborn = Refused(-32000, "insufficient funds for transfer")
     reading, _ = ask(node(eth_estimateGas=stubborn), question)
     assert "insufficient funds" in (reading.gas[question].refused or "")

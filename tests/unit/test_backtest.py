@@ -383,6 +383,10 @@ def test_forecasts_are_scored_against_what_came() -> None:
             "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n-1,2,3,4,5,6\n",
             "row 2, column received_s",
         ),
+        (
+            "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n1741688245778,2,3,4,5,6\n",
+            "row 2, column received_s",
+        ),
         ("received_s,waited_s,block,base_fee_wei,gas_used\n1,2,3,4,5\n", "no column for tip"),
     ],
 )
