@@ -45,10 +45,14 @@ resource "google_artifact_registry_repository_iam_member" "builder" {
   member     = google_service_account.builder.member
 }
 
-# Reads sources, and writes the logs of the listener's build.
+# Reads sources, and writes the logs of the listener's build. Of a bucket for logs Cloud Build asks first what it is, which
+# no role on objects lets it. (https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs names
+# roles/storage.admin on the bucket; this is the part of it that is used.)
 resource "google_storage_bucket_iam_member" "builder" {
+  for_each = toset(["roles/storage.objectUser", "roles/storage.legacyBucketReader"])
+
   bucket = google_storage_bucket.sources.name
-  role   = "roles/storage.objectUser"
+  role   = each.value
   member = google_service_account.builder.member
 }
 

@@ -28,9 +28,9 @@ resource "google_firestore_database" "here" {
   type                              = "FIRESTORE_NATIVE"
   point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
   delete_protection_state           = var.firestore.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
-  # Left out, `destroy` would forget the database and leave it there, to be found in the way by the next `apply`. While it
-  # is protected Firestore refuses to delete it.
-  deletion_policy = "DELETE"
+  # While it is protected it is let go of, by `destroy` and where another database takes its place (a restored one);
+  # deleted it is only by who has said before that it may be.
+  deletion_policy = var.firestore.deletion_protection ? "ABANDON" : "DELETE"
 }
 
 resource "google_firestore_backup_schedule" "daily" {

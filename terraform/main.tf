@@ -4,8 +4,8 @@ locals {
   empty_bundle = {
     contracts = [], fee_keys = [], functions = {}, labels = {}, metrics = {}, numbers = {}, schedules = {}, settings = [], subscriptions = {}
   }
-  # Without a manifest the validation of var.bundle says what to do; the rest must not fail before it.
-  bundle = try(jsondecode(file("${var.bundle}/manifest.json")), local.empty_bundle)
+  # Without a manifest, or with an old one, the validations of var.bundle say what to do; the rest must not fail before.
+  bundle = try(merge(local.empty_bundle, jsondecode(file("${var.bundle}/manifest.json"))), local.empty_bundle)
 
   labels = merge(var.labels, { app = "plumbline", environment = var.environment })
 

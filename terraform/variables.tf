@@ -39,6 +39,10 @@ variable "bundle" {
     condition     = fileexists("${var.bundle}/manifest.json")
     error_message = "There is no manifest.json in the folder that bundle names: run `plumbline bundle CONTRACTS` first, or set bundle to where it wrote."
   }
+  validation {
+    condition     = !fileexists("${var.bundle}/manifest.json") || can([for key in keys(local.empty_bundle) : jsondecode(file("${var.bundle}/manifest.json"))[key]])
+    error_message = "The manifest in the folder that bundle names is not one of this version of Plumbline: run `plumbline bundle CONTRACTS` again."
+  }
 }
 
 variable "firestore" {

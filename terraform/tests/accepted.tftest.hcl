@@ -67,3 +67,16 @@ run "everything_that_can_be_said_is_accepted" {
     error_message = "sizes are what the variable says"
   }
 }
+
+run "an_unprotected_database_is_deleted_by_destroy" {
+  command = plan
+
+  variables {
+    firestore = { location = "us-central1", deletion_protection = false }
+  }
+
+  assert {
+    condition     = [for database in google_firestore_database.here : [database.delete_protection_state, database.deletion_policy]] == [["DELETE_PROTECTION_DISABLED", "DELETE"]]
+    error_message = "who takes the protection off means it"
+  }
+}

@@ -82,6 +82,16 @@ run "a_folder_without_a_bundle_is_refused" {
   expect_failures = [var.bundle]
 }
 
+run "a_bundle_of_another_version_is_refused" {
+  command = plan
+
+  variables {
+    bundle = "tests/old_bundle"
+  }
+
+  expect_failures = [var.bundle]
+}
+
 run "a_region_without_firestore_triggers_is_refused" {
   command = plan
 

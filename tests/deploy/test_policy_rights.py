@@ -38,6 +38,7 @@ def test_the_builder_reads_archives_where_builds_find_them(plan: Plan) -> None:
     builder = [grant for grant in plan.grants if grant.member.startswith("serviceAccount:plumbline-builder@")]
     assert {(grant.role, grant.on) for grant in builder if "storage" in grant.role} == {
         ("roles/storage.objectUser", f"bucket {project}-plumbline-sources"),
+        ("roles/storage.legacyBucketReader", f"bucket {project}-plumbline-sources"),
         ("roles/storage.objectViewer", f"bucket gcf-v2-sources-{PROJECT_NUMBER}-{region}"),
     }
 
