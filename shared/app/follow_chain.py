@@ -15,7 +15,15 @@ from shared.app.listener_report import ListenerReport
 from shared.app.publish_logs import PublishLogs
 from shared.app.read_again import ReadAgain
 from shared.domain.metrics import DOUBTS, ERRORS
-from shared.errors import ChainUnavailable, ConfigError, Conflict, DoubtfulAnswer, PlumblineError, RateLimited
+from shared.errors import (
+    ChainUnavailable,
+    ConfigError,
+    Conflict,
+    DoubtfulAnswer,
+    OtherHistory,
+    PlumblineError,
+    RateLimited,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,9 +197,11 @@ class FollowChain:
 
     def _failed(self, error: PlumblineError) -> None:
         self._metrics.count(ERRORS, chain=str(self._chain.chain_id), code=error.code)
-        final = not error.retryable
+        final, other = not error.retryable, isinstance(error, OtherHistory)
         try:
-            self._report.write(self._cursor, trouble=str(error), stopped=final, now=final)
+            self._report.write(
+                self._cursor, trouble=str(error), stopped=final, other_history=other, now=final or other
+            )
         except PlumblineError as trouble:
             # The store is away, which is what failed, or fails besides: it is waited for like anything else.
             _LOG.warning("chain %s: the report is not written: %s", self._chain.chain_id, trouble)

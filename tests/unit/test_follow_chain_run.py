@@ -62,6 +62,23 @@ def test_running_waits_as_long_as_the_endpoint_asks() -> None:
     assert stop.waited == [17.0]
 
 
+def test_a_contradicted_history_is_told_at_once_and_taken_back_once_it_is_over() -> None:
+    """Before it is believed, nothing is read, and whoever asks for health learns of it."""
+    scene = Scene(window=4)
+    scene.grow(20)
+    scene.settle()
+    ours = list(scene.chain.blocks)
+    scene.chain.reorg(10)
+    scene.follow.run(_Stop(scene, 1))
+    assert (scene.store.get("chain_listeners", "1") or {})["otherHistory"]
+    scene.chain.blocks = ours
+    scene.grow(1)
+    scene.clock.advance(scene.settings.report_s)
+    scene.follow.run(_Stop(scene, 1))
+    assert not (scene.store.get("chain_listeners", "1") or {})["otherHistory"]
+    scene.assert_straight()
+
+
 def test_running_ends_with_a_permanent_error_and_says_so() -> None:
     """What no retry can cure ends the run, and stands where whoever asks for health will find it."""
     scene = Scene(window=4, violation_s=0)
