@@ -146,6 +146,27 @@ def test_a_node_that_is_behind_gives_no_quote(world: QuoteWorld) -> None:
     assert world.ask()["block"]["number"] == 31
 
 
+def test_where_one_endpoint_is_behind_another_is_asked(
+    world: QuoteWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a second endpoint an old head is doubted, and the quote is of the other's; alone it is not."""
+    world.clock.advance(600)
+    with pytest.raises(ChainUnavailable, match="behind"):
+        world.ask()
+    assert world.chain.doubts == []
+    world.mine(1)
+    world.clock.advance(1.5)
+    world.chain.lag = 1
+    world.chain.witness = world.chain
+
+    def doubt(reason: str) -> None:
+        assert "s old" in reason
+        world.chain.lag = 0
+
+    monkeypatch.setattr(world.chain, "doubt", doubt)
+    assert world.ask()["block"]["number"] == 31
+
+
 def test_a_head_from_the_future_gives_no_quote(world: QuoteWorld) -> None:
     """A block an hour ahead of the clock is doubted like one that is old; seconds are no matter."""
     now = int(world.clock.now().timestamp())
