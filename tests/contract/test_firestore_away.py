@@ -9,6 +9,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
 from shared.adapters.firestore import FirestoreDocuments
+from shared.adapters.pubsub import PubSubBus
+from shared.domain.topics import CHAIN_LOGS_DEAD
 from shared.errors import StoreUnavailable
 from shared.ports import Query
 
@@ -50,3 +52,11 @@ def test_a_read_is_not_tried_for_ever(name: str, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StoreUnavailable, match="ServiceUnavailable"):
         _READS[name](documents)
     documents.close()
+
+
+def test_a_bus_without_credentials_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lists dead letters needs them as well."""
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(StoreUnavailable, match="gcloud auth application-default login"):
+        PubSubBus("some-project").pull(CHAIN_LOGS_DEAD, 1)
