@@ -248,7 +248,8 @@ class Plumbline:
         """The optimisation report of ``functions/quote_gas``."""
         from shared.app.gas_report import GasReport
 
-        return GasReport(self.documents, self.registry, self.clock, self.settings.platform_wallets)
+        wallets = self.settings.platform_wallets
+        return GasReport(self.documents, self.registry, self.clock, self._chain_fees, wallets)
 
     def _chain_fees(self, chain_id: int) -> ChainFees:
         if chain_id in self.settings.fees:

@@ -99,6 +99,7 @@ def _follow_settings(settings: Settings) -> FollowSettings:
         lease_s=settings.number("listener_lease_s"),
         max_backoff_s=settings.number("max_backoff_s"),
         second_reading_s=settings.number("second_reading_s"),
+        violation_s=settings.number("violation_s"),
         prove_blocks=settings.whole("prove_blocks"),
         report_s=settings.number("report_s"),
         with_senders=bool(settings.platform_wallets),

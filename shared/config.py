@@ -61,6 +61,12 @@ NUMBERS: Final = {
     "second_reading_s": Number(
         "PLUMBLINE_SECOND_READING_S", 5.0, 0, "age at which blocks read once are read again"
     ),
+    "violation_s": Number(
+        "PLUMBLINE_VIOLATION_S",
+        10.0,
+        0,
+        "seconds a certified block must have another hash until the listener stops for good",
+    ),
     "prove_blocks": Number(
         "PLUMBLINE_PROVE_BLOCKS",
         10_000,

@@ -9,6 +9,7 @@ from shared.adapters.block_proof import receipts_root
 from shared.adapters.block_receipts import BlockReceipts, logs_of, numbered_each, numbered_through, spent_in
 from shared.adapters.ethereum_shapes import LogFilter, read_hash, read_header, read_logs
 from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, NotThere
+from shared.adapters.receipts_singly import ReceiptsSingly
 from shared.domain.bloom import bloom_of, may_hold
 from shared.errors import DoubtfulAnswer
 from shared.ports import Reading
@@ -37,6 +38,7 @@ class BlockLogs:
     def __init__(self, monotonic: Callable[[], float], *, patience_s: float = 300.0) -> None:
         self._monotonic = monotonic
         self._receipts = BlockReceipts(monotonic)
+        self._singly = ReceiptsSingly(monotonic)
         self._patience_s = patience_s
         self._provable = False
         self._failing_since: float | None = None
@@ -57,9 +59,32 @@ class BlockLogs:
         self.check(header)
         receipts = self._receipts.read(endpoint, header)
         if receipts is None:
+            return self._read_without(endpoint, header, wanted)
+        return self._reading(endpoint, header, wanted, receipts)
+
+    def _read_without(self, endpoint: JsonRpcEndpoint, header: Header, wanted: LogFilter) -> Reading:
+        """Read a block of which the endpoint does not give all receipts at once."""
+        receipts = self._singly.read(endpoint, header) if header.recomputed else None
+        if receipts is None:
             logs = _logs_of(endpoint, header, wanted)
             self._receipts.does_without(endpoint)
             return Reading(logs, endpoint.name)
+        self._receipts.does_without(endpoint)
+        reading = None
+        try:
+            reading = self._reading(endpoint, header, wanted, receipts)
+        finally:
+            if reading is None or not reading.proved:
+                self._singly.in_vain(endpoint)
+        return reading
+
+    def _reading(
+        self,
+        endpoint: JsonRpcEndpoint,
+        header: Header,
+        wanted: LogFilter,
+        receipts: Sequence[Mapping[str, Any]],
+    ) -> Reading:
         proved = self._judge(endpoint.name, header, receipts)
         logs = [log for log in logs_of(receipts) if wanted.matches(log)]
         if not proved and _facts(_logs_of(endpoint, header, wanted)) != _facts(logs):

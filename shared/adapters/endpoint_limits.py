@@ -16,6 +16,7 @@ _WIDEN_AFTER: Final = 8
 _WIDEN_SOON: Final = 2  # after what was perhaps no limit at all, but a passing failure
 _LEAST_SOON: Final = 16
 _FAILED: Final = 3  # in a row
+_PASSING: Final = 2  # in a row: what whoever insists makes good within a second
 _TRY_AGAIN_S: Final = 600.0
 _FORGET_S: Final = 3600.0
 _NO_LIMIT: Final = 1_000_000
@@ -38,13 +39,13 @@ class RangeLimit:
         self._good = 0
         self._needed = _WIDEN_AFTER
         self._failed = 0
-        self._puzzled = False
+        self._puzzled = 0
         self._puzzles = 0
         self._puzzling = 0
 
     def served(self, asked: int) -> None:
         """Take note that a query of so many blocks was answered."""
-        self._puzzled = False
+        self._puzzled = 0
         self._failed = 0
         self._served = max(self._served, asked)
         if asked >= 4 * self._puzzling:
@@ -61,14 +62,14 @@ class RangeLimit:
     def refused(self, asked: int, text: str) -> bool:
         """Take note of a refusal of several blocks and its wording; False where fewer would not help.
 
-        A wording never met, for a size that was served before, is taken for a passing failure the first time;
+        A wording never met, for a size that was served before, is taken for a passing failure twice in a row;
         one that speaks of something else, until it comes again and again.
         """
         cause = cause_of(text)
         if cause == "elsewhere":
             return self.failed(asked)
-        if cause == "unknown" and asked <= self._served and not self._puzzled:
-            self._puzzled = True
+        if cause == "unknown" and asked <= self._served and self._puzzled < _PASSING:
+            self._puzzled += 1
             return False
         told = suggested_blocks(text, asked)
         if cause == "range":

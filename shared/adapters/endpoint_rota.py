@@ -24,8 +24,8 @@ _CLEARLY_BETTER: Final = 0.3
 _NEARLY_AS_GOOD: Final = 0.15
 _POOR: Final = 0.5
 _HEAD_IS_NEWS_S: Final = 60.0
-_BEHIND_S: Final = 5.0
-_FAR_BEHIND_S: Final = 2.0
+_BEHIND_S: Final = 2.0
+_FAR_BEHIND_S: Final = 1.5
 _VERIFIED_S: Final = 60.0
 
 
@@ -138,7 +138,7 @@ class EndpointRota:
     def saw_head(self, standing: Standing, number: int, took_s: float) -> None:
         """Take note of a head that it told, and how long it took; NotThere where it lags behind another's.
 
-        More than ``max_lag`` blocks for 2 s, or any lag for 5 s. Heights are compared with what others told
+        More than ``max_lag`` blocks for 1.5 s, or any lag for 2 s. Heights are compared with what others told
         before, so that one which was merely asked earlier is not taken to lag.
         """
         now = self._monotonic()

@@ -20,7 +20,8 @@ _FIRST_AVOIDED_S: Final = 0.5
 _LONGEST_AVOIDED_S: Final = 30.0
 _QUIET_S: Final = 120.0  # without a failure for so long it starts anew with the shortest time
 _LONGEST_PAUSE_S: Final = 120.0
-_SOONEST_SUSPECT_S: Final = 2.0
+_SOONEST_SUSPECT_S: Final = 1.0
+_SUSPECT_AFTER: Final = 1.25  # times what the last block took
 _STEADY: Final = 0.1
 _LAG_HALVES: Final = 4  # times the lag that is allowed
 
@@ -116,7 +117,7 @@ class Standing:
 
     def stalls(self, now: float) -> bool:
         """Say whether its head has not moved for longer than blocks here take."""
-        usual_s = max(_SOONEST_SUSPECT_S, 2 * self._block_s)
+        usual_s = max(_SOONEST_SUSPECT_S, _SUSPECT_AFTER * self._block_s)
         return self._advanced_at is not None and now - self._advanced_at > usual_s
 
     def score(self, now: float, max_lag: int) -> float:

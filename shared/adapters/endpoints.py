@@ -31,7 +31,7 @@ class EndpointPool:
 
     Each endpoint's chain id is verified before it is first read from, and at each change to it.
     ``probe_s``: how often the others are asked for their heads; ``max_lag``: how many blocks a head may be
-    behind another's for longer than 2 s (any lag may last 5 s). Safe to share between threads.
+    behind another's for longer than 1.5 s (any lag may last 2 s). Safe to share between threads.
     """
 
     def __init__(

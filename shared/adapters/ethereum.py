@@ -12,14 +12,16 @@ from shared.adapters.endpoint_rota import in_thread
 from shared.adapters.endpoints import EndpointPool
 from shared.adapters.ethereum_shapes import LogFilter, read_header, read_hex, read_transaction
 from shared.adapters.fee_questions import ask_fees, ask_gas, ask_history
-from shared.adapters.json_rpc_failures import CallRefused, NotThere, PartlyLimited, WrongChain
-from shared.errors import DoubtfulAnswer, RateLimited
+from shared.adapters.header_batch import ask_headers
+from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
+from shared.errors import DoubtfulAnswer
 from shared.ports import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shared.adapters.block_logs import BlockLogs
+    from shared.adapters.fee_questions import Poor
     from shared.adapters.json_rpc import JsonRpcEndpoint
     from shared.adapters.log_ranges import LogRanges
     from shared.adapters.multicall import Multicall
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from shared.ports import Call, CallResult, Document, EndpointHealth, RawLog, TransactionInfo
 
 _NO_CODE: Final = ("0x", None)
-_ASKED_IN_VAIN: Final = 2
-"""Times that a batch of headers may bring none of those still lacking."""
 _BLOCKS_AHEAD: Final = 3
 """Blocks fetched at once while catching up: one is taken apart while the node looks for the next ones."""
 
@@ -67,7 +67,9 @@ class EthereumChain:
             max_lag=max_lag,
         )
         self._endpoints = endpoints
+        self._block_logs: BlockLogs | None = None
         self._calls_per_request = calls_per_request
+        self._poor: Poor = set()
 
     # What only some functions need is imported when it is: quotes read no logs, and start in half the time.
 
@@ -77,11 +79,13 @@ class EthereumChain:
 
         return {endpoint: Multicall(endpoint, self._calls_per_request) for endpoint in self._endpoints}
 
-    @cached_property
+    @property
     def _blocks(self) -> BlockLogs:
-        from shared.adapters.block_logs import BlockLogs  # noqa: PLC0415
+        if self._block_logs is None:
+            from shared.adapters.block_logs import BlockLogs  # noqa: PLC0415
 
-        return BlockLogs(self._monotonic)
+            self._block_logs = BlockLogs(self._monotonic)
+        return self._block_logs
 
     @cached_property
     def _ranges(self) -> LogRanges:
@@ -119,6 +123,7 @@ class EthereumChain:
             header = read_header(endpoint.call("eth_getBlockByNumber", [_tag(block), False]))
             if header is None or (isinstance(block, int) and header.number != block):
                 raise NotThere(f"{endpoint.name} has no block {block}")
+            self._check(header)
             if block == "latest":
                 self._pool.saw_head(endpoint, header.number, self._monotonic() - started)
             return header
@@ -131,22 +136,14 @@ class EthereumChain:
 
         def read(endpoint: JsonRpcEndpoint) -> list[Header | None]:
             # What an endpoint gave before a rate limit stopped it is not asked for again.
-            found = told.setdefault(endpoint, {})
-            left = [number for number in numbers if found.get(number) is None]
-            in_vain = 0
-            # Some nodes fail single entries of a batch, or lack them: those alone are asked for again.
-            while left and in_vain < _ASKED_IN_VAIN:
-                refused = _read_headers(endpoint, left, found)
-                if len(refused) == len(left):
-                    raise refused[0]
-                again = [number for number in left if found.get(number) is None]
-                in_vain = in_vain + 1 if len(again) == len(left) else 0
-                left = again
-                if in_vain == _ASKED_IN_VAIN and refused:
-                    raise refused[0]
-            return [found.get(number) for number in numbers]
+            return ask_headers(endpoint, numbers, told.setdefault(endpoint, {}), self._check)
 
         return self._pool.run(read) if numbers else []
+
+    def _check(self, header: Header) -> None:
+        """Raise DoubtfulAnswer where blocks of this chain were proved, and the header is not genuine."""
+        if self._block_logs is not None:
+            self._block_logs.check(header)
 
     def header_by_hash(self, block_hash: str) -> Header | None:
         """Return the header with this hash, or None where the node does not know it."""
@@ -276,7 +273,7 @@ class EthereumChain:
 
         def read(endpoint: JsonRpcEndpoint) -> FeeReading:
             started = self._monotonic()
-            reading = ask_fees(endpoint, blocks, percentiles, questions)
+            reading = ask_fees(endpoint, blocks, percentiles, questions, self._poor)
             self._pool.saw_head(endpoint, reading.head.header.number, self._monotonic() - started)
             return reading
 
@@ -288,7 +285,8 @@ class EthereumChain:
 
     def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
         """Ask for the gas of calls at the latest block, in one batch."""
-        return self._pool.run(lambda endpoint: ask_gas(endpoint, questions)) if questions else {}
+        poor = self._poor
+        return self._pool.run(lambda endpoint: ask_gas(endpoint, questions, poor)) if questions else {}
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""
@@ -302,30 +300,6 @@ class EthereumChain:
     def close(self) -> None:
         """Give back connections."""
         self._pool.close()
-
-
-def _read_headers(
-    endpoint: JsonRpcEndpoint, numbers: Sequence[int], found: dict[int, Header | None]
-) -> list[CallRefused]:
-    """Add to ``found`` what one batch gives, even where it is stopped midway; return what was refused."""
-    limited: PartlyLimited | None = None
-    try:
-        answers = endpoint.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
-    except PartlyLimited as error:
-        answers, limited = list(error.answers), error
-    for number, answer in zip(numbers, answers, strict=False):
-        if not isinstance(answer, CallRefused | RateLimited):
-            found[number] = _header(answer, number)
-    if limited is not None:
-        raise limited
-    return [answer for answer in answers if isinstance(answer, CallRefused)]
-
-
-def _header(answer: Any, number: int) -> Header | None:
-    header = read_header(answer)
-    if header is not None and header.number != number:
-        raise DoubtfulAnswer(f"asked for block {number}, was given {header.number}")
-    return header
 
 
 def _not_refused(answer: Any) -> Any:

@@ -29,20 +29,30 @@ _REVERT_TEXT: Final = r"(?i)\brevert"
 _REVERTED: Final = 3
 """Code of geth and others for a revert."""
 _RICH: Final = hex(1 << 96)
+_MOST_POOR: Final = 1000
 _MOST_NUMBER: Final = 1 << 53
 _MOST_TIME: Final = 253_402_300_800
 """Seconds since 1970 at which the year 10000 begins: numbers and times beyond are no block's."""
+_MOST_WEI: Final = 1 << 128
+"""Wei per gas beyond what there is of any coin."""
 _FIXED: Final = 5
 """Entries of the batch before the gas questions."""
 
 Entry = tuple[str, "Sequence[Any]"]
+"""A method and its parameters."""
+Poor = set[tuple[str, str | None]]
 
 
 def ask_fees(
-    endpoint: JsonRpcEndpoint, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion]
+    endpoint: JsonRpcEndpoint,
+    blocks: int,
+    percentiles: Sequence[float],
+    questions: Sequence[GasQuestion],
+    poor: Poor,
 ) -> FeeReading:
     """Ask for head, history of so many blocks, tip, gas price, pool and the gas of calls, in one batch.
 
+    ``poor`` are senders of whom an endpoint (its key) minds that they cannot pay; those found now are added.
     What the node refuses to tell is None. Raises ChainUnavailable where it does not tell its head,
     DoubtfulAnswer where what it tells does not fit together.
     """
@@ -53,7 +63,7 @@ def ask_fees(
         ("eth_maxPriorityFeePerGas", []),
         ("eth_gasPrice", []),
         ("txpool_status", []),
-        *_gas_entries(questions),
+        *_gas_entries(endpoint, questions, poor),
     ]
     answers = endpoint.batch(entries)
     history, block, tip, price, pool = answers[:_FIXED]
@@ -69,7 +79,7 @@ def ask_fees(
         node_tip_wei=_number(tip, "maxPriorityFeePerGas"),
         gas_price_wei=_number(price, "gasPrice"),
         pending=_pending(pool),
-        gas=_gas(endpoint, questions, answers[_FIXED:]),
+        gas=_gas(endpoint, questions, answers[_FIXED:], poor),
     )
 
 
@@ -91,9 +101,13 @@ def ask_history(
         return None
 
 
-def ask_gas(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
-    """Ask for the gas of calls, in one batch."""
-    return _gas(endpoint, questions, endpoint.batch(_gas_entries(questions))) if questions else {}
+def ask_gas(
+    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], poor: Poor
+) -> Mapping[GasQuestion, GasAnswer]:
+    """Ask for the gas of calls, in one batch; ``poor`` as with ``ask_fees``."""
+    if not questions:
+        return {}
+    return _gas(endpoint, questions, endpoint.batch(_gas_entries(endpoint, questions, poor)), poor)
 
 
 def read_fee_head(block: Any) -> FeeHead | None:
@@ -109,7 +123,7 @@ def read_fee_head(block: Any) -> FeeHead | None:
         raise DoubtfulAnswer(f"block {header.number} of time {header.timestamp}, which no chain has reached")
     return FeeHead(
         header=header,
-        base_fee_wei=None if base_fee is None else read_hex(base_fee, "baseFeePerGas"),
+        base_fee_wei=None if base_fee is None else _read_wei(base_fee, "baseFeePerGas"),
         gas_used=used,
         gas_limit=limit,
         extra_data=read_bytes(block.get("extraData", "0x"), "extraData"),
@@ -149,7 +163,7 @@ def read_history(answer: Any, percentiles: Sequence[float]) -> FeeHistory | None
     rows = rewards if isinstance(rewards, list) and len(rewards) == len(ratios) else [None] * len(ratios)
     return FeeHistory(
         oldest=read_hex(answer.get("oldestBlock"), "oldestBlock"),
-        base_fees_wei=tuple(read_hex(fee, "baseFeePerGas") for fee in fees),
+        base_fees_wei=tuple(_read_wei(fee, "baseFeePerGas") for fee in fees),
         uses=uses,
         tips=tuple(_tips(row, percentiles, use) for row, use in zip(rows, uses, strict=True)),
     )
@@ -159,7 +173,7 @@ def _tips(row: Any, percentiles: Sequence[float], use: float) -> Mapping[float, 
     # go-ethereum `eth/gasprice/feehistory.go` says 0 for each percentile of a block without transactions.
     if not isinstance(row, list) or len(row) != len(percentiles) or None in row or use == 0:
         return {}
-    tips = [read_hex(tip, "reward") for tip in row]
+    tips = [_read_wei(tip, "reward") for tip in row]
     # Percentiles that fall as they go up are none.
     return dict(zip(percentiles, tips, strict=True)) if tips == sorted(tips) else {}
 
@@ -182,8 +196,15 @@ def _check(history: FeeHistory, head: FeeHead) -> None:
 
 
 def _number(answer: Any, name: str) -> int | None:
-    """Return a quantity; None where the node refused, or has nothing to say."""
-    return None if answer is None or isinstance(answer, CallRefused) else read_hex(answer, name)
+    """Return a price in wei; None where the node refused, or has nothing to say."""
+    return None if answer is None or isinstance(answer, CallRefused) else _read_wei(answer, name)
+
+
+def _read_wei(value: Any, name: str) -> int:
+    wei = read_hex(value, name)
+    if wei >= _MOST_WEI:
+        raise DoubtfulAnswer(f"field {name} says {wei} wei per gas, more than there is")
+    return wei
 
 
 def _pending(pool: Any) -> int | None:
@@ -197,14 +218,20 @@ def _pending(pool: Any) -> int | None:
         return None  # the least of what a quote rests on
 
 
-def _gas_entries(questions: Sequence[GasQuestion]) -> list[Entry]:
-    entries: list[Entry] = [("eth_estimateGas", [_call(question)]) for question in questions]
+def _gas_entries(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], poor: Poor) -> list[Entry]:
+    calls = [_as_if_rich(q) if (endpoint.key, q.sender) in poor else [_call(q)] for q in questions]
+    entries: list[Entry] = [("eth_estimateGas", call) for call in calls]
     return entries + [("eth_call", [_l1_call(question), "latest"]) for question in questions if question.l1]
 
 
 def _call(question: GasQuestion) -> dict[str, str]:
     call = {"to": question.to, "data": "0x" + question.data.hex()}
     return call if question.sender is None else {"from": question.sender, **call}
+
+
+def _as_if_rich(question: GasQuestion) -> list[Any]:
+    """Return the call with its sender's balance overridden: what it owns is no part of the question."""
+    return [_call(question), "latest", {question.sender: {"balance": _RICH}}]
 
 
 def _l1_call(question: GasQuestion) -> dict[str, str]:
@@ -215,20 +242,18 @@ def _l1_call(question: GasQuestion) -> dict[str, str]:
 
 
 def _gas(
-    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any]
+    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any], poor: Poor
 ) -> dict[GasQuestion, GasAnswer]:
     told = dict(zip(questions, answers, strict=False))
-    poor = [question for question, answer in told.items() if question.sender and _minds_balance(answer)]
-    if poor:
-        # What the sender owns is no part of the question: asked again as if it owned enough.
-        rich = [{question.sender: {"balance": _RICH}} for question in poor]
-        calls = zip(poor, rich, strict=True)
-        again = endpoint.batch([("eth_estimateGas", [_call(q), "latest", state]) for q, state in calls])
-        told |= {
-            question: answer
-            for question, answer in zip(poor, again, strict=True)
-            if not _minds_balance(answer)
-        }
+    again = [question for question, answer in told.items() if question.sender and _minds_balance(answer)]
+    if again:
+        rich = endpoint.batch([("eth_estimateGas", _as_if_rich(question)) for question in again])
+        better = {q: answer for q, answer in zip(again, rich, strict=True) if not _minds_balance(answer)}
+        told |= better
+        if len(poor) >= _MOST_POOR:
+            poor.clear()
+        # Asked so at once from now on; not where the node may not know how to.
+        poor |= {(endpoint.key, q.sender) for q, it in better.items() if not isinstance(it, CallRefused)}
     found = {question: _gas_answer(answer) for question, answer in told.items()}
     on_l1 = [question for question in questions if question.l1]
     for question, answer in zip(on_l1, answers[len(questions) :], strict=True):

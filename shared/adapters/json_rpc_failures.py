@@ -70,12 +70,14 @@ class LimitMet(RateLimited):
 class PartlyLimited(RateLimited):
     """A batch of which some entries met the rate limit; ``answers`` are what each gave, from the first.
 
-    Each is a result, a CallRefused or a RateLimited; those not asked for any more are left out.
+    Each is a result, a CallRefused or a RateLimited; those not asked for any more are left out. ``gained``:
+    whoever asked keeps results, and has some now that it lacked before.
     """
 
     def __init__(self, message: str, retry_after_s: float | None, answers: Sequence[Any]) -> None:
         super().__init__(message, retry_after_s)
         self.answers = answers
+        self.gained = False
 
 
 def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -> CallRefused | RateLimited:

@@ -53,7 +53,10 @@ class LogRanges:
             if not (limit.failed(asked) if unknown else asked > 1 and limit.refused(asked, _said(error))):
                 raise
             raise RangeRefused(f"blocks {first} to {last}: {error}") from error
-        except RateLimited:
+        except RateLimited as error:
+            # It may speak of a rate and mean the size: then it comes again, while other reads are served.
+            if error.retry_after_s is None and limit.failed(asked):
+                raise RangeRefused(f"blocks {first} to {last}: {error}") from error
             raise
         except ChainUnavailable:
             limit.failed(asked)

@@ -15,11 +15,15 @@ _AGAIN_S: Final = 10.0
 _MOST_CUTS: Final = 4
 _IN_VAIN_S: Final = 60.0
 _LONGEST_WAIT_S: Final = 2.0
+_QUIET_S: Final = (
+    2.0  # without a refusal: then, once, the pace doubles every second until it is refused again
+)
 # The curve of CUBIC (RFC 9438): back near the rate that was refused within a minute, carefully past it, and
 # then faster and faster, until there is no limit any more.
 _SLOPE_S: Final = 60.0
 _HALF_AT: Final = 0.5 ** (1 / 3)
 _FREE_AT: Final = 4.0
+_DOUBLED: Final = 10.0  # times at most, by which it is free
 
 
 class RequestRate:
@@ -27,8 +31,9 @@ class RequestRate:
 
     A refusal is answered by a pause, which is the caller's. Refused again soon after it has served, the
     endpoint has a limit: the pace is half of what it served over the last seconds, and half of that where
-    it still refuses; then it rises again. Where cutting does not help, what is refused is not the rate (a
-    server that fails at random says 429, too), and there is no limit for a minute.
+    it still refuses; then it rises again: fast the first time, for the trouble may have been a passing one,
+    and with care once a fast rise was refused. Where cutting does not help, what is refused is not the rate
+    (a server that fails at random says 429, too), and there is no limit for a minute.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -40,7 +45,9 @@ class RequestRate:
         self._refused_at = float("-inf")
         self._in_vain_until = float("-inf")
         self._free_at = 0.0
+        self._rises_fast = True
         self._answered = True
+        self._serves_since = 0.0
         self._seconds: deque[list[int]] = deque(maxlen=_MEASURED_S + 1)
 
     def wait_s(self, now: float) -> float:
@@ -53,7 +60,8 @@ class RequestRate:
     def spent(self, requests: int, now: float, *, answered: bool) -> None:
         """Count requests made, and whether they were ``answered``."""
         if answered:
-            self._answered = True
+            if not self._answered:
+                self._answered, self._serves_since = True, now
             second = int(now)
             if self._seconds and self._seconds[-1][0] == second:
                 self._seconds[-1][1] += requests
@@ -67,6 +75,8 @@ class RequestRate:
         now = self._monotonic()
         if not self._answered:
             return  # one refusal, told to several requests
+        if self.per_s is not None and self._quiet_s(now) > _QUIET_S:
+            self._rises_fast = False
         self._answered = False
         soon, self._refused_at = now - self._refused_at < _AGAIN_S, now
         if not soon and self.per_s is None:
@@ -90,7 +100,8 @@ class RequestRate:
         self._cuts = self._cuts + 1 if soon else 1
         self._met = max(self._served(now), _LEAST) if self.per_s is None else self.per_s
         if self._cuts > _MOST_CUTS or self._met / 2 < _LEAST:
-            self.per_s, self._cuts, self._in_vain_until = None, 0, now + _IN_VAIN_S
+            self._cuts, self._in_vain_until = 0, now + _IN_VAIN_S
+            self._free()
             return
         self.per_s = self._met / 2
         self._cut_at = self._free_at = now
@@ -104,4 +115,15 @@ class RequestRate:
     def _rise(self, now: float) -> None:
         past = (now - self._cut_at) / _SLOPE_S - _HALF_AT
         rate = self._met * (1 + past**3)
-        self.per_s = rate if rate < _FREE_AT * self._met else None
+        if self._rises_fast:
+            rate *= 2.0 ** min(max(0.0, self._quiet_s(now) - _QUIET_S), _DOUBLED)
+        self.per_s = rate
+        if rate >= _FREE_AT * self._met:
+            self._free()
+
+    def _free(self) -> None:
+        self.per_s, self._rises_fast = None, True
+
+    def _quiet_s(self, now: float) -> float:
+        """Return for how long it has served without a refusal, at the pace that it was cut to."""
+        return now - max(self._serves_since, self._cut_at) if self._answered else 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
 from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers, read_singly
-from shared.app.reorgs import common_ancestor, dropped, removals
+from shared.app.reorgs import common_ancestor, dropped, removals, same_chain
 from shared.domain.metrics import (
     BLOCK_LATENCY,
     LOGS_PUBLISHED,
@@ -17,7 +17,7 @@ from shared.domain.metrics import (
     REORG_DEPTH,
     REORGS,
 )
-from shared.errors import RangeRefused
+from shared.errors import DoubtfulAnswer, FinalityViolation, RangeRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,6 +90,7 @@ class Advance:
         self._label = str(chain.chain_id)
         self._width = RangeWidth(settings.max_range, settings.max_logs)
         self._published: list[PublishedBlock] = []
+        self._violated: tuple[float, float] | None = None
         self.settled: Sequence[Segment] = ()
         self.seen = Seen()
 
@@ -117,7 +118,9 @@ class Advance:
         """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg."""
         if not blocks:
             return 0
-        counter, returned, kept = self._store.prepare(blocks, certain, self._settings.publish_batch)
+        counter, returned, kept = self._store.prepare(
+            blocks, certain, self._settings.publish_batch, self._published
+        )
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
         count = self._publish.send(self._publish.appearing(self._chain.chain_id, blocks, counter, returned))
@@ -125,9 +128,25 @@ class Advance:
         return count
 
     def undo(self, cursor: Cursor, head: int) -> Outcome:
-        """Take back what is not of the chain that ends at height ``head``; DoubtfulAnswer where all is."""
-        ancestor, blocks = common_ancestor(self._chain, cursor, self._published, head)
+        """Take back what is not of the chain that ends at height ``head``; DoubtfulAnswer where all is.
+
+        FinalityViolation where that reaches below what was certified, and goes on to for a while.
+        """
+        try:
+            ancestor, blocks = common_ancestor(self._chain, cursor, self._published, head)
+        except FinalityViolation as error:
+            self._confirm(error)
+            raise
         return self._take_back(cursor, ancestor, blocks)
+
+    def _confirm(self, violation: FinalityViolation) -> None:
+        """Raise DoubtfulAnswer for the first while: after a violation the listener does not come back."""
+        now, longest_s = self._clock.monotonic_s(), self._settings.violation_s
+        first, last = self._violated or (now, now)
+        first = first if now - last < longest_s else now
+        self._violated = (first, now)
+        if now - first < longest_s:
+            raise DoubtfulAnswer(f"{violation}, unless it changes its mind") from violation
 
     def finish(self, cursor: Cursor, removal: Removal) -> Outcome:
         """Publish a recorded removal and go back to its ancestor; the next step reads what is stored."""
@@ -161,8 +180,10 @@ class Advance:
             headers = read_headers(self._chain, (*every, *(block.number for block in published)))
         if cursor.hash not in (None, headers[first].parent_hash):
             return self.undo(cursor, head.number)
+        self._violated = None
         orphans = dropped(published, headers)
         if orphans:
+            same_chain(self._chain)
             return self._take_back(cursor, cursor.number, orphans)
         read = self._window(first, last, headers, near)
         moved, settled = cursor.moved(read.segments, near.certain, single)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BLOCK_S: Final = 12
 """Seconds between blocks (Ethereum since September 2022): turns seconds waited into blocks waited."""
+_YEAR_10000_S: Final = 253_402_300_800
+"""Past it a time is in milliseconds, or none."""
 _HEADERS: Final = {
     "number": {"number", "block", "blocknumber", "height"},
     "timestamp": {"timestamp", "time", "timestamps", "blocktimestamp", "blocktime"},
@@ -182,8 +184,8 @@ class _Rows:
             seconds = float(row[place])
         except ValueError:
             raise self._wrong(at, place, "is no number of seconds") from None
-        if not isfinite(seconds) or seconds < 0:
-            raise self._wrong(at, place, "is no number of seconds of 0 or more")
+        if not isfinite(seconds) or not 0 <= seconds < _YEAR_10000_S:
+            raise self._wrong(at, place, "is no number of seconds (since 1970) of 0 or more")
         return seconds
 
     def _wrong(self, at: int, place: int, what: str) -> InvalidInput:

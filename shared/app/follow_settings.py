@@ -21,7 +21,8 @@ class FollowSettings:
     keeps another waiting. ``backoff_s`` and ``max_backoff_s``: first and longest pause after a failure,
     doubled in between. ``second_reading_s``: age at which what could not be proved is read again;
     ``prove_blocks``: ranges this near to the head are then proved block by block, older ones witnessed
-    by a second query. ``report_s``: how often the listener says how it stands. ``with_senders``: whether
+    by a second query. ``violation_s``: how long a certified block must have another hash until the listener
+    stops for good. ``report_s``: how often the listener says how it stands. ``with_senders``: whether
     logs are published with who sent their transactions.
     """
 
@@ -37,6 +38,7 @@ class FollowSettings:
     backoff_s: float = 0.25
     max_backoff_s: float = 3.0
     second_reading_s: float = 5.0
+    violation_s: float = 10.0
     prove_blocks: int = 10_000
     report_s: float = 2.0
     with_senders: bool = False

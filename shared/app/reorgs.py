@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.app.chain_cursor import Cursor, PublishedBlock, Removal
     from shared.app.cursor_store import CursorStore
     from shared.domain.blocks import Header
+    from shared.domain.completeness import Segment
     from shared.ports import Chain
 
 
@@ -27,16 +28,18 @@ def common_ancestor(
 
     Those are the published blocks, and the remembered ones above the ancestor, that have another hash at
     their height now (number by hash). Raises DoubtfulAnswer where the node lacks one of the blocks, has
-    the cursor's after all (it contradicts itself), or most endpoints still have it; FinalityViolation
-    where even the oldest, which was certified, has another hash.
+    the cursor's after all (it contradicts itself), has come to serve another chain, or most endpoints still
+    have it; FinalityViolation where even the oldest, which was certified, has another hash at all of them.
     """
     known = {segment.last: segment.hash for segment in cursor.window if segment.hash is not None}
     heights = {*known, *(block.number for block in published)}
     headers = read_headers(chain, {number for number in heights if number <= head})
+    same_chain(chain)
     anchor = cursor.window[0]
     same = [anchor.last] if anchor.hash is None else []
     same += [number for number, header in headers.items() if known.get(number) == header.hash]
     if not same:
+        _strays(chain, anchor)
         raise FinalityViolation(
             f"chain {chain.chain_id}: block {anchor.last} was {anchor.hash} and is"
             f" {headers[anchor.last].hash}: it was certified, no reorg takes it back"
@@ -48,6 +51,16 @@ def common_ancestor(
     gone = {block_hash: number for number, block_hash in known.items() if number > ancestor}
     above = {block.hash: block.number for block in published if block.number > head}
     return ancestor, {**gone, **above, **dropped(published, headers)}
+
+
+def same_chain(chain: Chain) -> None:
+    """Raise DoubtfulAnswer where the node serves another chain now: its blocks take back none of ours.
+
+    To be asked once its blocks were read, and before anything is taken back.
+    """
+    remote = chain.remote_chain_id()
+    if remote != chain.chain_id:
+        raise DoubtfulAnswer(f"the node of chain {chain.chain_id} has come to serve chain {remote}")
 
 
 def dropped(published: Sequence[PublishedBlock], headers: Mapping[int, Header]) -> dict[str, int]:
@@ -67,6 +80,14 @@ def removals(
         times = {document["hash"]: document["timestamp"]}
         senders = first_senders(document["logs"], document.get("senders", {}))
         yield LogBatch(REMOVED, chain_id, removal.counter, document["logs"], times, senders=senders)
+
+
+def _strays(chain: Chain, certified: Segment) -> None:
+    """Raise DoubtfulAnswer where any of several endpoints still has the block that was certified."""
+    if len(chain.endpoints()) > 1 and str(certified.hash) in chain.hashes_at(certified.last):
+        raise DoubtfulAnswer(
+            f"chain {chain.chain_id}: one endpoint lacks the certified block {certified.last} of another"
+        )
 
 
 def _outvoted(chain: Chain, cursor: Cursor) -> None:

@@ -16,6 +16,7 @@ FAULTS: Final = (
     Fault("last log missing"), Fault("doubled logs"), Fault("partial receipts", 0.5), Fault("no receipts"),
     Fault("hash gone", 0.5), Fault("null block", 0.5), Fault("wrong chain"), Fault("socket dropped"),
     Fault("socket refused"), Fault("socket silent"), Fault("socket doubled"), Fault("socket shuffled"),
+    Fault("no block receipts"),
 )  # fmt: skip
 LIES: Final = (Fault("partial logs"), Fault("empty logs"), Fault("last log missing"), Fault("doubled logs"))
 """What a log index that lies gives: the receipts are missing besides, else it is not asked."""

@@ -20,6 +20,9 @@ HARD = (
     Happening("the same transactions in other blocks", (0.1,) * 3, (), (Reorg(7, 1.0),)),
     Happening("an index that lies", (0.1,) * 4, (Fault("no receipts"), Fault("last log missing"))),
     Happening("the same lie told twice", (1.0,) * 8, (Fault("no receipts"), Fault("empty logs"))),
+    Happening(
+        "a lie, and receipts one by one", (0.2,) * 5, (Fault("no block receipts"), Fault("empty logs"))
+    ),
     Happening("60 blocks gone while it is down", (0.1,) * 3, (), (Reorg(60, 0.5),), kill="all at once"),
     Happening(
         "half receipts, and hashes unknown", (0.1,) * 4, (Fault("partial receipts"), Fault("hash gone", 0.3))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.local.escrow.client import EscrowClient
 
 RECEIPTS, LOGS = "eth_getBlockReceipts", "eth_getLogs"
+BLOCK, RECEIPT = "eth_getBlockByHash", "eth_getTransactionReceipt"
 BLOCKS = ("block_1", "block_40", "block_300", "types")
 TYPES = recorded("types")
 OURS = TYPES["logs"][0]["address"]
@@ -45,13 +46,17 @@ UNKNOWN = [
 
 
 class Endpoint:
-    """Answers from one recorded block, or by what a test puts in: a value, an error, or a function."""
+    """Answers from one recorded block, or by what a test puts in: a value or an error.
+
+    It gives no receipts singly, unless a test puts them in by the hash of their transaction.
+    """
 
     name = "endpoint 1"
 
     def __init__(self, block: Any, **instead: Any) -> None:
         self.asked: list[str] = []
-        self.answers = {RECEIPTS: block["receipts"], LOGS: block["logs"], **instead}
+        self.singly: dict[str, Any] = {}
+        self.answers = {RECEIPTS: block["receipts"], LOGS: block["logs"], BLOCK: block["block"], **instead}
 
     def call(self, method: str, params: Any) -> Any:
         """Answer as the node would."""
@@ -63,6 +68,12 @@ class Endpoint:
             assert params[0]["blockHash"]
             answer = [log for log in answer if log["address"] in params[0]["address"]]
         return deepcopy(answer)
+
+    def batch(self, calls: Any) -> list[Any]:
+        """Answer for receipts of transactions."""
+        self.asked += dict.fromkeys(method for method, _ in calls)
+        unknown = refusal("endpoint 1 refused it", {"code": -32601, "message": "Method not found"})
+        return [self.singly.get(params[0], unknown) for _, params in calls]
 
 
 def header_of(block: Any) -> Header:
@@ -253,14 +264,82 @@ def test_a_proof_in_between(clock: FakeClock) -> None:
 def test_an_endpoint_without_receipts(blocks: BlockLogs, clock: FakeClock, number: int, message: str) -> None:
     """Refused as unknown, the method is let be for ten minutes; the logs are asked for by hash."""
     lame = Endpoint(TYPES, **{RECEIPTS: refused(number, message)})
-    for asked in ([RECEIPTS, LOGS], [LOGS]):
+    for asked in ([RECEIPTS, BLOCK, RECEIPT, LOGS], [LOGS]):
         reading = blocks.read(lame, header_of(TYPES), [OURS])
         assert (reading.logs, reading.proved, reading.senders) == (TYPES["logs"], False, {})
         assert lame.asked == asked
         lame.asked.clear()
-        clock.advance(599)
+        clock.advance(59)
+    clock.advance(540)
     lame.answers[RECEIPTS] = TYPES["receipts"]
     assert blocks.read(lame, header_of(TYPES), [OURS]).proved
+
+
+def singly(block: Any) -> dict[str, Any]:
+    """Return a block's receipts by the hashes of their transactions."""
+    return {receipt["transactionHash"]: receipt for receipt in deepcopy(block["receipts"])}
+
+
+def without_receipts(block: Any, **instead: Any) -> Endpoint:
+    """Return an endpoint that gives receipts of transactions, and none of blocks; its log index is empty."""
+    endpoint = Endpoint(block, **{RECEIPTS: refused(-32601, "Method not found"), LOGS: [], **instead})
+    endpoint.singly = singly(block)
+    return endpoint
+
+
+@pytest.mark.parametrize("name", ["block_1", "block_40", "types"])
+def test_receipts_prove_one_by_one(blocks: BlockLogs, name: str) -> None:
+    """Where there are none by block each transaction's is asked for: together they prove as much."""
+    block = recorded(name)
+    endpoint = without_receipts(block)
+    whole = blocks.read(Endpoint(block), header_of(block), [OURS])
+    reading = blocks.read(endpoint, header_of(block), [OURS])
+    assert reading.proved
+    assert reading == whole
+    assert endpoint.asked == [RECEIPTS, BLOCK, RECEIPT]
+
+
+def test_a_large_block_is_not_read_one_by_one(blocks: BlockLogs, clock: FakeClock) -> None:
+    """Three hundred requests for one block are too many: its logs are asked for, and read again later."""
+    block = recorded("block_300")
+    endpoint = without_receipts(block, **{LOGS: block["logs"]})
+    reading = blocks.read(endpoint, header_of(block), [OURS])
+    assert (reading.logs, reading.proved) == (block["logs"], False)
+    assert endpoint.asked == [RECEIPTS, BLOCK, LOGS]
+    endpoint.asked.clear()
+    blocks.read(endpoint, header_of(block), [OURS])
+    assert endpoint.asked == [LOGS]
+    clock.advance(60)
+    blocks.read(endpoint, header_of(block), [OURS])
+    assert endpoint.asked == [LOGS, BLOCK, LOGS]
+
+
+@pytest.mark.parametrize("what", ["one is null", "the block is null", "no list", "limited", "nonsense"])
+def test_what_is_not_given_one_by_one_makes_nothing_fail(blocks: BlockLogs, what: str) -> None:
+    """Whoever gives single receipts in part, or fails with them, is asked for its logs, as without them."""
+    endpoint = without_receipts(TYPES, **{LOGS: TYPES["logs"]})
+    first = TYPES["receipts"][0]["transactionHash"]
+    if what == "one is null":
+        endpoint.singly[first] = None
+    elif what == "nonsense":
+        endpoint.singly[first] = {"transactionHash": first}
+    else:
+        told = {"the block is null": None, "no list": {}, "limited": RateLimited("endpoint 1: HTTP 429", 7.0)}
+        endpoint.answers[BLOCK] = told[what]
+    reading = blocks.read(endpoint, header_of(TYPES), [OURS])
+    assert (reading.logs, reading.proved) == (TYPES["logs"], False)
+
+
+def test_a_lie_told_one_by_one_is_found_out() -> None:
+    """Receipts that do not add up are doubted, and single ones not asked for again for a while."""
+    endpoint = without_receipts(TYPES, **{LOGS: TYPES["logs"]})
+    endpoint.singly[TYPES["receipts"][0]["transactionHash"]]["logs"] = []
+    blocks = having_proved()
+    with pytest.raises(DoubtfulAnswer):
+        blocks.read(endpoint, header_of(TYPES), [OURS])
+    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
+    assert endpoint.asked[-1:] == [LOGS]
+    assert endpoint.asked.count(BLOCK) == 1
 
 
 def test_an_endpoint_that_has_served_receipts(blocks: BlockLogs, clock: FakeClock) -> None:
@@ -296,7 +375,7 @@ def test_an_endpoint_that_never_says_why(blocks: BlockLogs, clock: FakeClock) ->
         with pytest.raises(ChainUnavailable):
             blocks.read(endpoint, header_of(TYPES), [OURS])
         clock.advance(0.3)
-    for asked in ([RECEIPTS, LOGS], [LOGS]):
+    for asked in ([RECEIPTS, BLOCK, RECEIPT, LOGS], [LOGS]):
         endpoint.asked.clear()
         assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
         assert endpoint.asked == asked

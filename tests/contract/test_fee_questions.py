@@ -124,7 +124,8 @@ def test_an_empty_block_has_no_tip_of_zero() -> None:
         HISTORY | {"gasUsedRatio": [0.5, True]}, HISTORY | {"gasUsedRatio": [0.5, -0.1]},
         HISTORY | {"baseFeePerGas": ["0x1", 2, "0x3"]}, HISTORY | {"oldestBlock": None},
         HISTORY | {"reward": [["0x1", "2"], ["0x3", "0x4"]]},
-        HISTORY | {"reward": [["0x1", hex(2**256)], ["0x3", "0x4"]]},
+        HISTORY | {"reward": [["0x1", hex(2**128)], ["0x3", "0x4"]]},
+        HISTORY | {"baseFeePerGas": ["0x3b9aca01", "0x3b9aca00", hex(2**128)]},
         HISTORY | {"reward": [["0x1", "0x1_0"], ["0x3", "0x4"]]},
         HISTORY | {"oldestBlock": "0x10"}, HISTORY | {"oldestBlock": "0x65"},
         HISTORY | {"baseFeePerGas": ["0x3b9aca01", "0x3b9aca02", "0x3b9ac9ff"]},
@@ -193,7 +194,7 @@ def test_a_history_may_be_one_block_off(history: Any) -> None:
         None, BLOCK | {"gasUsed": None}, BLOCK | {"gasLimit": "0x0", "gasUsed": "0x0"},
         BLOCK | {"gasUsed": "0x1c9c381"}, BLOCK | {"number": hex(2**60)}, BLOCK | {"timestamp": hex(2**40)},
         BLOCK | {"gasLimit": hex(2**64)}, BLOCK | {"baseFeePerGas": 1}, BLOCK | {"extraData": "zz"},
-        BLOCK | {"baseFeePerGas": hex(2**256)}, BLOCK | {"baseFeePerGas": {}}, BLOCK | {"extraData": {}},
+        BLOCK | {"baseFeePerGas": hex(2**128)}, BLOCK | {"baseFeePerGas": {}}, BLOCK | {"extraData": {}},
         BLOCK | {"baseFeePerGas": "0x3b9a_ca00"}, BLOCK | {"baseFeePerGas": "0x\N{FULLWIDTH DIGIT ONE}"},
         Refused(-32000, "no head"),
     ],
@@ -202,6 +203,13 @@ def test_a_head_that_cannot_be_is_no_head(block: Any) -> None:
     """Without a whole latest header there is nothing to quote from."""
     with pytest.raises(ChainUnavailable):
         ask(node(eth_getBlockByNumber=block))
+
+
+@pytest.mark.parametrize("name", ["eth_maxPriorityFeePerGas", "eth_gasPrice"])
+def test_a_price_that_cannot_be_is_none(name: str) -> None:
+    """No coin has as much of it as such a price per gas."""
+    with pytest.raises(DoubtfulAnswer, match="more than there is"):
+        ask(node(**{name: hex(2**128)}))
 
 
 def test_a_legacy_head() -> None:
@@ -242,6 +250,15 @@ def test_a_poor_sender_is_asked_for_again_as_if_rich() -> None:
     question = GasQuestion(TO, b"\x01\x02\x03\x04", WALLET)
     reading, _ = ask(node(eth_estimateGas=estimate), question)
     assert reading.gas[question].gas == 70_000
+    with RpcServer(node(eth_estimateGas=estimate)) as server:
+        chain = chain_at(server.url)
+        seen = []
+        for _ in range(3):
+            assert chain.fees(2, (10, 50), [question]).gas[question].gas == 70_000
+            assert chain.estimate_gas([question])[question].gas == 70_000
+            seen.append(len(server.seen))
+        chain.close()
+    assert seen[2] - seen[1] == seen[1] - seen[0] == 2  # once known, it is asked as if rich at once
     stubborn = Refused(-32000, "insufficient funds for transfer")
     reading, _ = ask(node(eth_estimateGas=stubborn), question)
     assert "insufficient funds" in (reading.gas[question].refused or "")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.adapters.http_problem import problem
 from shared.app.quote_request import FIELDS
 from shared.domain.fee_reading import GasAnswer
+from shared.errors import RateLimited
 from tests.support.fake_chain import FakeChain
 from tests.support.json_schema import faults
 from tests.support.triggers import PROVIDER_KEY
@@ -205,3 +207,12 @@ def test_the_report_is_served_and_described(quotes: FlaskClient) -> None:
         wrong = quotes.get(f"/report?{query}")
         assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
         assert f"field {field}" in wrong.get_json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "told"), [(None, "5"), (0.0, "1"), (0.3, "1"), (7.2, "8"), (1e300, "86400")]
+)
+def test_who_is_to_come_again_is_told_a_time(asked_s: float | None, told: str) -> None:
+    """A pause that a node asked for is rounded up to whole seconds, never to none, and not past a day."""
+    _, status, headers = problem(RateLimited("too many requests", asked_s))
+    assert (status, headers["Retry-After"]) == (503, told)

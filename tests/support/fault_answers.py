@@ -188,10 +188,13 @@ def _wrong_chain(exchange: Exchange) -> Reply | None:
     return exchange.result("0x1") if exchange.method == "eth_chainId" else None
 
 
-def _no_receipts(exchange: Exchange) -> Reply | None:
-    if exchange.method == "eth_getBlockReceipts":
-        return exchange.error(-32601, "the method eth_getBlockReceipts does not exist/is not available")
-    return None
+def _without(*methods: str) -> Callable[[Exchange], Reply | None]:
+    def refused(exchange: Exchange) -> Reply | None:
+        if exchange.method in methods:
+            return exchange.error(-32601, f"the method {exchange.method} does not exist/is not available")
+        return None
+
+    return refused
 
 
 BEFORE: Final[dict[str, Callable[[Exchange], Reply | None]]] = {
@@ -201,7 +204,8 @@ BEFORE: Final[dict[str, Callable[[Exchange], Reply | None]]] = {
     "hash gone": _hash_gone,
     "null block": _null_block,
     "wrong chain": _wrong_chain,
-    "no receipts": _no_receipts,
+    "no block receipts": _without("eth_getBlockReceipts"),
+    "no receipts": _without("eth_getBlockReceipts", "eth_getTransactionReceipt"),
 }
 """Faults that answer in the node's place; None lets the request through."""
 

@@ -383,6 +383,10 @@ def test_forecasts_are_scored_against_what_came() -> None:
             "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n-1,2,3,4,5,6\n",
             "row 2, column received_s",
         ),
+        (
+            "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n1741688245778,2,3,4,5,6\n",
+            "row 2, column received_s",
+        ),
         ("received_s,waited_s,block,base_fee_wei,gas_used\n1,2,3,4,5\n", "no column for tip"),
     ],
 )
@@ -456,6 +460,19 @@ def test_the_command_prints_a_table() -> None:
     row = next(line for line in done.output.splitlines() if line.startswith("viem"))
     assert "none" in row
     assert "a forecast was shown 0 of" in done.output
+    assert "as Ethereum's rule says in 119 of 119 blocks\n" in done.output
+
+
+def test_blocks_of_another_rule_are_told(tmp_path: Path) -> None:
+    """Headers of a chain that is not priced as Ethereum is: what is said of them here is no promise."""
+    file = tmp_path / "op.csv"
+    rows = (f"{number},{number},{10**9 - number},15000000,30000000" for number in range(1, 31))
+    file.write_text("\n".join([TITLES, *rows]), encoding="utf-8")
+    done = CliRunner().invoke(app, ["backtest", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "in 0 of 29 blocks; plumbline's cap" in done.output
+    report = backtest(read_recording(file.read_text(encoding="utf-8").splitlines(), "f"), strategies(), 5)
+    assert (report.exact, report.transitions) == (0, 29)
 
 
 @pytest.mark.parametrize(

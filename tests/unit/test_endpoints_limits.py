@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from typing import Any
@@ -164,6 +165,31 @@ def test_a_known_limit_costs_no_request() -> None:
     assert fleet.pool.run(lambda endpoint: ranges.logs(endpoint, WANTED, 1, 100)) == []
 
 
+@pytest.mark.parametrize(("pause_s", "found"), [(None, 10), (1.0, None)])
+def test_a_size_refused_as_a_rate_is_found_out(pause_s: float | None, found: int | None) -> None:
+    """Words of a rate may mean the size: what is refused again and again is asked for in less, and goes on.
+
+    An endpoint that says when to come again means a rate.
+    """
+    fleet = Fleet(1)
+    ranges = LogRanges(fleet.pool)
+
+    def capped(_method: str, params: Any) -> Any:
+        if int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) >= 10:
+            raise RateLimited("quota exceeded", pause_s)
+        return []
+
+    fleet.all[0].answers = capped
+    limit = fleet.pool.limits(fleet.all[0]).range
+    for _ in range(40):
+        with contextlib.suppress(RangeRefused, RateLimited):
+            fleet.pool.run(lambda endpoint: ranges.logs(endpoint, WANTED, 1, min(limit.blocks or 40, 40)))
+        fleet.clock.advance(5)
+        if limit.blocks == 10:
+            break
+    assert limit.blocks == found
+
+
 def test_a_witness_is_asked_in_parts() -> None:
     """A witness with a lower limit is asked in parts that it takes, found out on the way, unless too many."""
     fleet = Fleet()
@@ -259,6 +285,47 @@ def test_the_pace_is_free_again() -> None:
     assert rate.per_s is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_passing_trouble_leaves_no_slow_pace_behind(seed: int) -> None:
+    """Half refused for six seconds, then none: six seconds later there is no limit any more."""
+    chance, clock = random.Random(seed), FakeClock()
+    clock.advance(1000)
+    rate = RequestRate(clock.monotonic_s)
+    drive(rate, clock, 1000, 10)
+    over = clock.monotonic_s() + 6
+    while clock.monotonic_s() < over + 6:
+        clock.advance(0.1 + rate.wait_s(clock.monotonic_s()))
+        answered = clock.monotonic_s() > over or chance.random() < 0.5
+        rate.spent(1, clock.monotonic_s(), answered=answered)
+        if not answered:
+            rate.refused()
+    assert rate.per_s is None
+
+
+def test_a_pause_is_no_time_without_refusals() -> None:
+    """An endpoint that asked for ten seconds is not asked faster after them."""
+    clock = FakeClock()
+    clock.advance(1000)
+    rate = RequestRate(clock.monotonic_s)
+    drive(rate, clock, 10, 5)
+    slow = rate.per_s
+    assert slow is not None
+    rate.refused()
+    clock.advance(10)
+    rate.wait_s(clock.monotonic_s())
+    assert rate.per_s is not None
+    assert rate.per_s <= 2 * slow
+
+
+@pytest.mark.parametrize("allowed", [5, 10, 25])
+def test_a_limit_is_tried_in_a_hurry_once(allowed: int) -> None:
+    """Where there is a limit, the first minute costs a few refusals, and not one every few seconds."""
+    clock = FakeClock()
+    clock.advance(1000)
+    _, refused = drive(RequestRate(clock.monotonic_s), clock, allowed, 60)
+    assert refused <= 8
+
+
 def test_an_outage_is_no_limit() -> None:
     """While every request is refused nothing is learned of a rate: what follows is as fast as before."""
     clock = FakeClock()
@@ -302,9 +369,9 @@ def test_the_pool_paces_a_limited_endpoint() -> None:
         fleet.all[0].failure = None
         fleet.clock.advance(2)
     started = fleet.clock.monotonic_s()
-    for _ in range(20):
+    for _ in range(8):
         fleet.read()
-    assert fleet.clock.monotonic_s() - started > 20 / 6
+    assert fleet.clock.monotonic_s() - started > 8 / 6
 
 
 def test_patience_is_short_while_answers_are() -> None:

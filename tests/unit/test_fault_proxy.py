@@ -255,8 +255,10 @@ def test_a_node_may_deny_blocks_receipts_and_its_chain(proxy: FaultProxy) -> Non
     assert call(proxy, "eth_getLogs", {"blockHash": YOUNG})["error"]["message"] == "unknown block"
     proxy.set(Fault("null block"))
     assert block(proxy, "eth_getBlockByNumber", "0x1")["result"] is None
-    proxy.set(Fault("no receipts"))
-    assert call(proxy, "eth_getBlockReceipts", "0x1")["error"]["code"] == -32601
+    for fault, singly in (("no receipts", "error"), ("no block receipts", "result")):
+        proxy.set(Fault(fault))
+        assert call(proxy, "eth_getBlockReceipts", "0x1")["error"]["code"] == -32601
+        assert singly in call(proxy, "eth_getTransactionReceipt", YOUNG)
     proxy.set(Fault("wrong chain"))
     assert call(proxy, "eth_chainId")["result"] == "0x1"
 

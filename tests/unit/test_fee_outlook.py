@@ -257,6 +257,16 @@ def test_a_limit_that_limits_nothing_says_nothing_of_use() -> None:
     assert congestion(CongestionRules(), [0.0] * 5, NO_LIMIT, 600).level == "medium"
 
 
+@pytest.mark.parametrize(
+    ("blocks", "pending", "confidence"),
+    [(5, 0, "high"), (5, None, "medium"), (1, 0, "medium"), (1, None, "low"), (0, 600, "medium")],
+)
+def test_a_mean_of_fewer_blocks_is_less_sure(blocks: int, pending: int | None, confidence: str) -> None:
+    """What one block used is no mean of five: a node without fee history tells no more."""
+    crowded = congestion(CongestionRules(), [0.5] * blocks, 30_000_000, pending)
+    assert (crowded.confidence, crowded.blocks) == (confidence, blocks)
+
+
 # Settings.
 
 

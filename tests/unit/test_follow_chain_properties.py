@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.completeness import SINGLE
+from shared.domain.log_coordinates import id_of_log
 from shared.errors import PlumblineError
 from tests.support.listener import Fuse, Killed, Scene, log
 
@@ -32,6 +33,7 @@ _HAPPENINGS = st.one_of(
     st.tuples(st.just("hide a log"), st.integers(0, 30)),
     st.tuples(st.just("provable"), st.booleans()),
     st.tuples(st.just("let time pass")),
+    st.tuples(st.just("deny what was published"), st.integers(0, 30)),
 )
 
 
@@ -145,6 +147,16 @@ class _Life:
         self.scene.chain.find_logs_again()
         self.scene.clock.advance(self.scene.settings.second_reading_s + 1)
         self._step(2)
+
+    def _deny_what_was_published(self, which: int) -> None:
+        """Let the second reading lack a log that the first had."""
+        told = set(self.scene.logs())
+        logs = [raw for block in self.scene.chain.blocks for raw in block.logs if id_of_log(1, raw) in told]
+        if which < len(logs):
+            self.scene.chain.lose_log(logs[-1 - which])
+            self.scene.clock.advance(self.scene.settings.second_reading_s + 1)
+            self._step(2)
+            self.scene.chain.find_logs_again()
 
     def _restart(self) -> None:
         self._names += 1

@@ -23,6 +23,25 @@ def test_a_reorg_publishes_the_removals_then_the_new_logs(depth: int) -> None:
     assert scene.outcome().superseded == set(old[-depth:])
 
 
+def test_a_reading_that_lacks_a_log_does_not_keep_it_from_being_taken_back() -> None:
+    """A log that was published is taken back with its block, though the node denied it in between."""
+    scene = Scene()
+    scene.grow(80, logs=2)
+    scene.settle()
+    scene.chain.provable = False
+    scene.grow(2, logs=2)
+    scene.settle()
+    old = scene.canonical()[-4:]
+    scene.chain.lose_log(scene.chain.blocks[-1].logs[0])
+    scene.chain.lose_log(scene.chain.blocks[-2].logs[1])
+    scene.clock.advance(scene.settings.second_reading_s + 1)
+    scene.settle()
+    scene.chain.reorg(3, {0: [log(1)], 2: [log(2)]})
+    scene.settle()
+    assert set(old) <= set(scene.logs(removed=True))
+    scene.assert_straight()
+
+
 @pytest.mark.parametrize("left", [1, 4, 9])
 def test_a_reorg_to_a_shorter_chain_is_seen_at_once(left: int) -> None:
     """A lower head that is not of our chain is no node that lags: all above the fork is taken back."""
@@ -140,16 +159,76 @@ def test_a_return_that_is_handled_after_finality_is_live_again() -> None:
 
 
 def test_a_reorg_deeper_than_the_window_stops_loudly() -> None:
-    """Another chain below finality is no reorg: an error that is not retried, nothing touched."""
+    """Another chain below finality is no reorg: once it has lasted, an error that is not retried."""
     scene = Scene(window=20)
     scene.grow(60)
     scene.settle()
     published = len(scene.messages())
     scene.chain.reorg(30)
+    for _ in range(5):
+        with pytest.raises(DoubtfulAnswer, match="certified"):
+            scene.settle()
+        scene.clock.advance(2)
     with pytest.raises(FinalityViolation):
         scene.settle()
     assert len(scene.messages()) == published
     assert scene.cursor()["readThrough"] == 60
+
+
+@pytest.mark.parametrize("pause_s", [3.0, 11.0])
+def test_a_violation_that_passes_stops_nobody(pause_s: float) -> None:
+    """A node that tells another history for a while is doubted, however often; what comes after is read."""
+    scene = Scene(window=20)
+    scene.grow(60)
+    scene.settle()
+    for _ in range(5):
+        ours = list(scene.chain.blocks)
+        scene.chain.reorg(30)
+        with pytest.raises(DoubtfulAnswer):
+            scene.settle()
+        scene.clock.advance(pause_s)
+        scene.chain.blocks = ours
+        scene.grow(1)
+        scene.settle()
+    assert scene.logs(removed=True) == []
+    scene.assert_straight()
+
+
+@pytest.mark.parametrize("blocks", [50, 200])
+def test_a_node_that_comes_to_serve_another_chain_takes_nothing_back(blocks: int) -> None:
+    """However long its chain is, and for however long it serves it: it is doubted, and ours goes on after."""
+    scene = Scene(window=20)
+    scene.grow(60)
+    scene.settle()
+    ours, other = list(scene.chain.blocks), FakeChain(5)
+    other.mine_empty(blocks)
+    scene.chain.blocks = list(other.blocks)
+    scene.chain.serves(5)
+    for _ in range(5):
+        with pytest.raises(DoubtfulAnswer, match="chain 5"):
+            scene.settle()
+        scene.clock.advance(60)
+    scene.chain.blocks = ours
+    scene.chain.serves(1)
+    scene.grow(2)
+    scene.settle()
+    assert scene.logs(removed=True) == []
+    scene.assert_straight()
+
+
+def test_a_certified_block_that_another_endpoint_still_has_stops_nobody() -> None:
+    """One endpoint strays, for as long as it likes: the other bears witness."""
+    scene = Scene(window=20)
+    scene.grow(60)
+    scene.settle()
+    certified = scene.chain.blocks[40].header.hash
+    scene.chain.reorg(30)
+    scene.chain.witness = FakeChain()
+    scene.chain.other_votes[40] = [certified]
+    for _ in range(5):
+        with pytest.raises(DoubtfulAnswer, match="lacks the certified block 40"):
+            scene.settle()
+        scene.clock.advance(60)
 
 
 @pytest.mark.parametrize("blocks", [3, 30])

@@ -59,7 +59,7 @@ def test_running_waits_as_long_as_the_endpoint_asks() -> None:
 
 def test_running_ends_with_a_permanent_error_and_says_so() -> None:
     """What no retry can cure ends the run, and stands where whoever asks for health will find it."""
-    scene = Scene(window=4)
+    scene = Scene(window=4, violation_s=0)
     scene.grow(20)
     scene.settle()
     scene.chain.reorg(10)

@@ -236,7 +236,7 @@ def test_no_answer_to_a_range(failure: ChainUnavailable) -> None:
 
 
 def test_an_unknown_wording_for_what_was_served() -> None:
-    """What is refused in unknown words though it was served before is asked again before it is narrowed."""
+    """What is refused in unknown words though it was served before is asked again twice before it is narrowed."""
     fleet = Fleet(1)
     fleet.all[0].answers = lambda *_: []
     range_query(fleet, ASKED)
@@ -245,5 +245,5 @@ def test_an_unknown_wording_for_what_was_served() -> None:
     before = fleet.all[0].requests
     with pytest.raises(RangeRefused):
         range_query(fleet, ASKED)
-    assert fleet.all[0].requests == before + 2
+    assert fleet.all[0].requests == before + 3
     assert limit.blocks == ASKED // 2
