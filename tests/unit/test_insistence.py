@@ -103,9 +103,10 @@ def test_failures_of_several_kinds_end_in_an_answer_or_in_the_last_of_them(
     failures: list[ChainUnavailable],
 ) -> None:
     """Whatever follows upon whatever, it ends soon, and with an error that the endpoint gave."""
-    asked = Asked(*failures)
+    asked, told = Asked(*failures), None
     try:
-        assert asked.insist() == "answer"
+        asked.insist()
     except ChainUnavailable as error:
-        assert error is failures[asked.times - 1]
+        told = error
+    assert told is (failures[asked.times - 1] if asked.times <= len(failures) else None)
     assert asked.times <= 4 + 12
