@@ -220,6 +220,27 @@ def test_what_another_thread_clears_was_not_needed(world: QuoteWorld) -> None:
     assert world.ask(within_blocks=5) == quote
 
 
+class PushedOut(dict[Any, Any]):
+    """Lacks what it holds once, as if another thread had pushed it out and a third asked for it again."""
+
+    missed = False
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return nothing the first time."""
+        self.missed, before = True, self.missed
+        return super().get(key, default) if before else default
+
+
+def test_an_estimate_that_is_pushed_out_in_between_is_not_lost(world: QuoteWorld) -> None:
+    """No table stands in for an estimate that was there a moment ago."""
+    world.ask(transfer="t-1")
+    [view] = world.quotes._views.values()
+    snapshot = view.known()
+    assert snapshot is not None
+    snapshot.gas, snapshot.answers = PushedOut(snapshot.gas), {}
+    assert world.ask(transfer="t-1")["gas"]["source"] == "estimate"
+
+
 def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
     """A head of the same height and another hash is asked about anew."""
     before = world.ask()["block"]
