@@ -87,9 +87,12 @@ class RangeLimit:
         return True
 
     def unanswered(self, asked: int) -> None:
-        """Take note that a query of so many blocks got no answer: it may have been too much."""
+        """Take note that a query of so many blocks got no answer: it may have been too much.
+
+        Where that comes again wider ones are tried ever more seldom, for each of them costs a time-out.
+        """
         if asked > 1:
-            self._narrow(asked // 2, _WIDEN_SOON)
+            self._puzzle(asked // 2)
 
     def failed(self, asked: int) -> bool:
         """Take note that a query of so many blocks failed for another reason than its size, or without one.

@@ -88,6 +88,8 @@ class FollowChain:
         self._random = random or SystemRandom().random
         self._cursor: Cursor | None = None
         self._learned = False
+        # Seen once, code is not looked for again after each failure, which would be one more read to fail.
+        self._code_unseen = set(addresses)
 
     def run(self, stop: StopSignal) -> None:
         """Follow until told to stop, the step in hand finished; then give the lease back.
@@ -143,10 +145,11 @@ class FollowChain:
         if remote != self._chain.chain_id:
             # Not for good: a proxy may be mended while we wait. Until then nothing of it is believed.
             raise DoubtfulAnswer(f"the node of chain {self._chain.chain_id} is on chain {remote}")
-        for address in self._first_blocks:
+        for address in self._code_unseen.copy():
             if not self._chain.has_code(address):
                 # It would look healthy for ever: where there is no contract there are no logs.
                 raise DoubtfulAnswer(f"there is no code at {address} on chain {self._chain.chain_id}")
+            self._code_unseen.remove(address)
         cursor = self._store.take_over(self._first_blocks)
         self._way.take_over()
         return cursor

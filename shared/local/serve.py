@@ -111,7 +111,7 @@ def _serve(port: int) -> None:
         websockets=False,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        workers_kill_timeout=8,
+        workers_kill_timeout=5,  # one that is told to end while it still imports does not hear it
     ).serve()
 
 

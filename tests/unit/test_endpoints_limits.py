@@ -134,6 +134,22 @@ def test_failures_without_a_word_narrow_in_time() -> None:
     assert limit.blocks == 1
 
 
+def test_a_width_that_gets_no_answer_is_tried_ever_more_seldom() -> None:
+    """Each try costs a time-out: of three hundred queries hardly one in ten is in vain."""
+    limit, in_vain = RangeLimit(FakeClock().monotonic_s), 0
+    for _ in range(300):
+        asked = min(limit.blocks or 2000, 2000)
+        if asked > 10:
+            in_vain += 1
+            limit.unanswered(asked)
+        else:
+            limit.served(asked)
+    assert in_vain <= 30
+    for _ in range(200):
+        limit.served(min(limit.blocks or 2000, 2000))
+    assert limit.blocks is None or limit.blocks >= 2000
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 100_000), st.sampled_from(["ok", "range", "results", "odd", "none"])))
 )
