@@ -169,7 +169,7 @@ variable "alerts" {
   validation {
     condition = var.alerts.email == null ? true : (
       length(var.alerts.email.to) >= 1 && length(var.alerts.email.to) <= 50 &&
-      alltrue([for email in concat([var.alerts.email.from], var.alerts.email.to) : can(regex("^[^@\\s,;]+@[^@\\s,;]+$", email))]) &&
+      alltrue([for email in concat([var.alerts.email.from], var.alerts.email.to) : can(regex("^[^@\\s,;<>\"]+@[^@\\s,;<>\"]+$", email))]) &&
       can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", var.alerts.email.region))
     )
     error_message = "alerts.email: from and to are addresses (1 to 50 of the latter), region is an AWS region such as \"eu-west-1\"."
