@@ -111,6 +111,12 @@ class DoubtfulAnswer(ChainUnavailable):
     code = "doubtful_answer"
 
 
+class OtherHistory(DoubtfulAnswer):
+    """What an endpoint tells cannot follow on what is certified: until that is cleared up nothing is read."""
+
+    code = "other_history"
+
+
 class SinkUnavailable(PlumblineError):
     """A sink of alerts did not take a notice; it is tried again."""
 

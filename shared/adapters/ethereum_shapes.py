@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH_DIGITS: Final = 66
 _ADDRESS_DIGITS: Final = 42
+_HEIGHT_LIMIT: Final = 1 << 63
+_TIME_LIMIT: Final = 253_402_300_800
+"""The year 10,000 in seconds: dates end before it."""
 _LOG_FIELDS: Final = ("data", "blockHash", "transactionHash", "transactionIndex", "logIndex")
 
 
@@ -57,6 +60,13 @@ def read_hex(value: Any, name: str) -> int:
     raise ChainUnavailable(f"field {name} is not a hex quantity")
 
 
+def _read_below(limit: int, value: Any, name: str) -> int:
+    number = read_hex(value, name)
+    if not 0 <= number < limit:
+        raise ChainUnavailable(f"field {name} is {value[:20]}, which cannot be")
+    return number
+
+
 def read_hash(value: Any, name: str) -> str:
     """Return a 32-byte hash in lower case."""
     return _read_digits(value, name, _HASH_DIGITS)
@@ -75,10 +85,10 @@ def read_header(block: Any) -> Header | None:
     bloom = block.get("logsBloom")
     root = block.get("receiptsRoot")
     return Header(
-        number=read_hex(block.get("number"), "number"),
+        number=_read_below(_HEIGHT_LIMIT, block.get("number"), "number"),
         hash=block_hash,
         parent_hash=read_hash(block.get("parentHash"), "parentHash"),
-        timestamp=read_hex(block.get("timestamp"), "timestamp"),
+        timestamp=_read_below(_TIME_LIMIT, block.get("timestamp"), "timestamp"),
         logs_bloom=None if bloom is None else _read_bloom(bloom),
         receipts_root=None if root is None else read_hash(root, "receiptsRoot"),
         recomputed=recomputed_hash(block) == block_hash,

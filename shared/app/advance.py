@@ -17,7 +17,7 @@ from shared.domain.metrics import (
     REORG_DEPTH,
     REORGS,
 )
-from shared.errors import DoubtfulAnswer, FinalityViolation, RangeRefused
+from shared.errors import FinalityViolation, OtherHistory, RangeRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,13 +140,13 @@ class Advance:
         return self._take_back(cursor, ancestor, blocks)
 
     def _confirm(self, violation: FinalityViolation) -> None:
-        """Raise DoubtfulAnswer for the first while: after a violation the listener does not come back."""
+        """Raise OtherHistory for the first while: after a violation the listener does not come back."""
         now, longest_s = self._clock.monotonic_s(), self._settings.violation_s
         first, last = self._violated or (now, now)
         first = first if now - last < longest_s else now
         self._violated = (first, now)
         if now - first < longest_s:
-            raise DoubtfulAnswer(f"{violation}, unless it changes its mind") from violation
+            raise OtherHistory(f"{violation}, unless it changes its mind") from violation
 
     def finish(self, cursor: Cursor, removal: Removal) -> Outcome:
         """Publish a recorded removal and go back to its ancestor; the next step reads what is stored."""

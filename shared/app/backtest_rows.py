@@ -40,6 +40,7 @@ _WAITS: Final = {
 }
 _TIP_AT: Final = re.compile(r"^(?:tip|reward)p(\d{1,3})(?:wei)?$")
 _ALL: Final = 100
+_LEAST_LIMIT: Final = 2
 _WHOLE: Final = re.compile(r"[0-9]{1,78}|0x[0-9a-f]{1,64}", re.IGNORECASE)
 
 
@@ -156,6 +157,8 @@ class _Rows:
     def block(self, at: int, row: list[str], tips: Mapping[int, int]) -> BlockFees:
         """Make a block of a row; a tip that is left empty is not known."""
         number, timestamp, base_fee, used, limit = (self._whole(at, row, self.columns[f]) for f in _HEADERS)
+        if limit < _LEAST_LIMIT:
+            raise self._wrong(at, self.columns["gas_limit"], "is no limit that a block can aim at half of")
         known: dict[float, int] = {
             p: self._whole(at, row, place) for p, place in tips.items() if row[place].strip()
         }

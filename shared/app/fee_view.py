@@ -38,6 +38,10 @@ _PASSED: Final = 64
 """Heights of which it is known which block was passed there: no node that is used lags by more."""
 
 
+class _OutOfTime(ChainUnavailable):
+    """The latest block that an endpoint tells cannot be the chain's latest, by its time."""
+
+
 @dataclass(slots=True)
 class Snapshot:
     """Everything about fees at one head; ``market`` is None on a legacy chain.
@@ -115,7 +119,7 @@ class FeeView:
             if self._failure is not None and came_s <= self._failure[0] + self.fees.look_s:
                 raise self._failure[1]
             try:
-                snapshot = self._look(question)
+                snapshot = self._look_around(question)
             except ChainUnavailable as error:
                 self._failure = (self._clock.monotonic_s(), error)
                 raise
@@ -140,6 +144,16 @@ class FeeView:
             return snapshot
         snapshot.asked.add(question)
         return snapshot if question in snapshot.gas else None
+
+    def _look_around(self, question: GasQuestion | None) -> Snapshot:
+        """Look; where the endpoint's head is too old, or from the future, once more at another one."""
+        try:
+            return self._look(question)
+        except _OutOfTime as error:
+            if len(self._chain.endpoints()) == 1:
+                raise
+            self._chain.doubt(str(error))
+            return self._look(question)
 
     def _look(self, question: GasQuestion | None) -> Snapshot:
         wanted = {} if question is None else {question: None}
@@ -245,10 +259,10 @@ class FeeView:
         age_s = self._clock.now().timestamp() - snapshot.head.timestamp
         latest = f"the latest block of chain {self._chain.chain_id}, {snapshot.head.number}"
         if self.fees.stale_s is not None and age_s < -self.fees.stale_s:
-            raise DoubtfulAnswer(f"{latest}, is {-age_s:.0f} s ahead of this machine's clock")
+            raise _OutOfTime(f"{latest}, is {-age_s:.0f} s ahead of this machine's clock")
         if self.fees.stale_s is not None and age_s > self.fees.stale_s:
             most = f"at most {self.fees.stale_s:g} s are allowed"
-            raise ChainUnavailable(f"{latest}, is {age_s:.0f} s old, {most}: the node is behind")
+            raise _OutOfTime(f"{latest}, is {age_s:.0f} s old, {most}: the node is behind")
         # A clock that is behind the chain's does not make a block last longer.
         due_s = min(self.fees.block_s - age_s, self.fees.block_s)
         self.fresh_until_s = self._clock.monotonic_s() + max(due_s, self.fees.look_s)

@@ -15,7 +15,15 @@ from shared.app.listener_report import ListenerReport
 from shared.app.publish_logs import PublishLogs
 from shared.app.read_again import ReadAgain
 from shared.domain.metrics import DOUBTS, ERRORS
-from shared.errors import ChainUnavailable, ConfigError, Conflict, DoubtfulAnswer, PlumblineError, RateLimited
+from shared.errors import (
+    ChainUnavailable,
+    ConfigError,
+    Conflict,
+    DoubtfulAnswer,
+    OtherHistory,
+    PlumblineError,
+    RateLimited,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +111,7 @@ class FollowChain:
                 if not progress.more:
                     stop.wait(self._settings.poll_s)
         finally:
-            self._lease.release()
+            self._release()
 
     def step(self) -> Progress:
         """Do one unit of work: a window of blocks, a reorg, a second reading, or find nothing to do.
@@ -189,12 +197,27 @@ class FollowChain:
 
     def _failed(self, error: PlumblineError) -> None:
         self._metrics.count(ERRORS, chain=str(self._chain.chain_id), code=error.code)
-        self._report.write(
-            self._cursor, trouble=str(error), stopped=not error.retryable, now=not error.retryable
-        )
-        if not error.retryable:
+        final, other = not error.retryable, isinstance(error, OtherHistory)
+        try:
+            self._report.write(
+                self._cursor, trouble=str(error), stopped=final, other_history=other, now=final or other
+            )
+        except PlumblineError as trouble:
+            # The store is away, which is what failed, or fails besides: it is waited for like anything else.
+            _LOG.warning("chain %s: the report is not written: %s", self._chain.chain_id, trouble)
+            if not (final or trouble.retryable):
+                raise
+        if final:
             raise error
         _LOG.warning("chain %s: %s: %s", self._chain.chain_id, error.code, error)
+
+    def _release(self) -> None:
+        try:
+            self._lease.release()
+        except PlumblineError as error:
+            if not error.retryable:
+                raise
+            _LOG.warning("chain %s: the lease runs out by itself: %s", self._chain.chain_id, error)
 
     def _pause(self, error: PlumblineError, failures: int) -> float:
         longest = min(self._settings.backoff_s * 2.0 ** min(failures, 30), self._settings.max_backoff_s)

@@ -70,6 +70,8 @@ class ListenerHealth:
         wanted = self._objectives
         if report["stopped"]:
             yield f"the listener stopped for good: {report['trouble']}"
+        elif report.get("otherHistory"):
+            yield f"nothing is read: {report['trouble']}"
         written = self._age_s(report["at"])
         if written is None or written > wanted.report_within_s:
             yield f"no word of the listener for {_seconds(written)} (at most {wanted.report_within_s:g} s)"

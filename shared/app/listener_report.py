@@ -112,9 +112,15 @@ class ListenerReport:
         self._told["reorgs"] += 1
 
     def write(
-        self, cursor: Cursor | None, *, trouble: str | None = None, stopped: bool = False, now: bool = False
+        self,
+        cursor: Cursor | None,
+        *,
+        trouble: str | None = None,
+        stopped: bool = False,
+        other_history: bool = False,
+        now: bool = False,
     ) -> None:
-        """Write it down if it is due, or ``now``."""
+        """Write it down if it is due, or ``now``; ``other_history``: what is certified is contradicted."""
         moment = self._clock.monotonic_s()
         if moment < self._due and not now:
             return
@@ -130,6 +136,7 @@ class ListenerReport:
             "at": self._now(),
             "trouble": trouble,
             "stopped": stopped,
+            "otherHistory": other_history,
             "socket": self._socket() if self._socket else None,
             "endpoints": [_shown(each) for each in self._chain.endpoints()],
             "limits": self._chain.learned(),

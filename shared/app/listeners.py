@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from shared.app.doorbell import Doorbell, set_by_handler
+from shared.errors import PlumblineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,10 +18,20 @@ _ENDS_WITHIN_S: Final = 10.0
 
 
 class Listeners:
-    """Runs ``follow(chain_id, doorbell)`` for each chain until told to stop."""
+    """Runs ``follow(chain_id, doorbell)`` for each chain until told to stop.
 
-    def __init__(self, chain_ids: Sequence[int], follow: Callable[[int, Doorbell], None]) -> None:
+    ``anew_after_s``: how long after an error that nobody foresaw a chain is followed anew.
+    """
+
+    def __init__(
+        self,
+        chain_ids: Sequence[int],
+        follow: Callable[[int, Doorbell], None],
+        *,
+        anew_after_s: float = 5.0,
+    ) -> None:
         self._follow = follow
+        self._anew_after_s = anew_after_s
         self._stopped = threading.Event()
         self._failed: set[int] = set()
         self.doorbells = {chain_id: Doorbell() for chain_id in chain_ids}
@@ -62,8 +73,17 @@ class Listeners:
         ]
 
     def _run(self, chain_id: int) -> None:
-        try:
-            self._follow(chain_id, self.doorbells[chain_id])
-        except Exception:  # noqa: BLE001 - it ends in the exit code; a thread's own traceback is not redacted
-            _LOG.critical("chain %s: the listener stopped for good", chain_id, exc_info=True)
-            self._failed.add(chain_id)
+        doorbell = self.doorbells[chain_id]
+        while not doorbell.is_set():
+            try:
+                self._follow(chain_id, doorbell)
+            except PlumblineError:
+                _LOG.critical("chain %s: the listener stopped for good", chain_id, exc_info=True)
+                self._failed.add(chain_id)
+                return
+            except Exception:  # noqa: BLE001 - it is told; a thread's own traceback is not redacted
+                # Nobody foresaw it: what a node made up once should not need somebody to start us again.
+                _LOG.critical("chain %s: the listener begins anew", chain_id, exc_info=True)
+                doorbell.pause(self._anew_after_s)
+            else:
+                return

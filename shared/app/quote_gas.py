@@ -123,6 +123,10 @@ class QuoteGas:
         known = view.known(call.question)
         snapshot = known or view.snapshot(call.question)
         told = None if call.question is None else snapshot.gas.get(call.question)
+        if call.question is not None and told is None:
+            # Another thread's many questions pushed it out in between.
+            snapshot = view.snapshot(call.question)
+            told = snapshot.gas.get(call.question)
         use = self._records.gas(spec.key, request.action)
         table = ACTIONS[request.action].base_gas
         block_gas, real = snapshot.reading.head.gas_limit, not call.made_up

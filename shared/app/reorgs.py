@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.app.log_batch import REMOVED, LogBatch
 from shared.app.publish_logs import first_senders
 from shared.app.read_window import read_headers
-from shared.errors import DoubtfulAnswer, FinalityViolation
+from shared.errors import DoubtfulAnswer, FinalityViolation, OtherHistory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,13 +54,13 @@ def common_ancestor(
 
 
 def same_chain(chain: Chain) -> None:
-    """Raise DoubtfulAnswer where the node serves another chain now: its blocks take back none of ours.
+    """Raise OtherHistory where the node serves another chain now: its blocks take back none of ours.
 
     To be asked once its blocks were read, and before anything is taken back.
     """
     remote = chain.remote_chain_id()
     if remote != chain.chain_id:
-        raise DoubtfulAnswer(f"the node of chain {chain.chain_id} has come to serve chain {remote}")
+        raise OtherHistory(f"the node of chain {chain.chain_id} has come to serve chain {remote}")
 
 
 def dropped(published: Sequence[PublishedBlock], headers: Mapping[int, Header]) -> dict[str, int]:
@@ -83,9 +83,9 @@ def removals(
 
 
 def _strays(chain: Chain, certified: Segment) -> None:
-    """Raise DoubtfulAnswer where any of several endpoints still has the block that was certified."""
+    """Raise OtherHistory where any of several endpoints still has the block that was certified."""
     if len(chain.endpoints()) > 1 and str(certified.hash) in chain.hashes_at(certified.last):
-        raise DoubtfulAnswer(
+        raise OtherHistory(
             f"chain {chain.chain_id}: one endpoint lacks the certified block {certified.last} of another"
         )
 

@@ -18,7 +18,8 @@ from typing import Any, Final
 import orjson
 
 from shared.adapters.topology import TOPOLOGY
-from shared.config import NUMBERS, known_settings
+from shared.config import known_settings
+from shared.config_numbers import NUMBERS
 from shared.contracts.registry import checksummed, load_registry
 from shared.domain.fee_settings import KEYS
 from shared.domain.metrics import LABELS, METRICS

@@ -34,7 +34,7 @@ def show_report(report: Document) -> None:
     if report["actions"]:
         table = PlainTable()
         for title in ("action", "contract", "transactions", "mean gas", "cost", "share"):
-            table.add_column(title)
+            table.add_column(title, overflow="fold")
         for line in report["actions"]:
             cost = gwei(line["cost"])
             counts = (str(line["transactions"]), f"{line['meanGas']:,}")

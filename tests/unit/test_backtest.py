@@ -366,6 +366,7 @@ def test_forecasts_are_scored_against_what_came() -> None:
         (f"{TITLES}\n1,2,-3,4,5\n", "row 2, column base_fee_per_gas"),
         (f"{TITLES}\n1,2,,4,5\n", "row 2, column base_fee_per_gas"),
         (f"{TITLES}\n1,2,3,6,5\n", "row 2: gas_used"),
+        (f"{TITLES}\n1,2,3,0,1\n", "row 2, column gas_limit"),
         (f"{TITLES}\n2,2,3,4,5\n2,2,3,4,5\n", "row 3: block 2"),
         (f"{TITLES},tip_p10\n1,2,3,4,5,six\n", "row 2, column tip_p10"),
         (f"{TITLES},tip_p10,tip_p10_wei\n1,2,3,4,5,6,7\n", "row 1, column tip_p10_wei: stands there"),

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from shared.domain.metrics import LISTENER_STOPPED
-from shared.errors import FinalityViolation, RateLimited
-from tests.support.listener import Scene
+from shared.errors import Conflict, FinalityViolation, PlumblineError, RateLimited, StoreUnavailable
+from tests.support.listener import Fuse, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Stop:
@@ -57,6 +62,23 @@ def test_running_waits_as_long_as_the_endpoint_asks() -> None:
     assert stop.waited == [17.0]
 
 
+def test_a_contradicted_history_is_told_at_once_and_taken_back_once_it_is_over() -> None:
+    """Before it is believed, nothing is read, and whoever asks for health learns of it."""
+    scene = Scene(window=4)
+    scene.grow(20)
+    scene.settle()
+    ours = list(scene.chain.blocks)
+    scene.chain.reorg(10)
+    scene.follow.run(_Stop(scene, 1))
+    assert (scene.store.get("chain_listeners", "1") or {})["otherHistory"]
+    scene.chain.blocks = ours
+    scene.grow(1)
+    scene.clock.advance(scene.settings.report_s)
+    scene.follow.run(_Stop(scene, 1))
+    assert not (scene.store.get("chain_listeners", "1") or {})["otherHistory"]
+    scene.assert_straight()
+
+
 def test_running_ends_with_a_permanent_error_and_says_so() -> None:
     """What no retry can cure ends the run, and stands where whoever asks for health will find it."""
     scene = Scene(window=4, violation_s=0)
@@ -69,3 +91,50 @@ def test_running_ends_with_a_permanent_error_and_says_so() -> None:
     assert report["stopped"]
     assert scene.metrics.gauges[LISTENER_STOPPED, "1"] == 1
     assert "certified" in report["trouble"]
+
+
+class _Away(Fuse):
+    """Writes fail with an error while ``away``."""
+
+    def __init__(self, error: PlumblineError) -> None:
+        super().__init__()
+        self.away = False
+        self._error = error
+
+    def write(self, work: Callable[[], Any]) -> Any:
+        """Write, or fail."""
+        if self.away:
+            raise self._error
+        return super().write(work)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("the disk is full"), Conflict("too much contention")])
+def test_a_store_that_is_away_is_waited_for(error: PlumblineError) -> None:
+    """Not even the report can be written then: the run goes on, and is where it should be once it is back."""
+    scene, store = Scene(), _Away(error)
+    follow = scene.listener(store)
+    scene.grow(5)
+    follow.run(_Stop(scene, 1))
+    scene.grow(5)
+    store.away = True
+    follow.run(_Stop(scene, 20))
+    store.away = False
+    follow.run(_Stop(scene, 1))
+    assert scene.cursor()["readThrough"] == 10
+    scene.assert_straight()
+
+
+def test_a_violation_that_cannot_be_written_down_ends_the_run_all_the_same() -> None:
+    """What stops the listener is raised, whatever the store does."""
+    scene, store = Scene(window=4, violation_s=0), _Away(StoreUnavailable("the disk is full"))
+    follow = scene.listener(store)
+    scene.grow(20)
+    scene.settle(follow)
+    scene.chain.reorg(10)
+
+    def leave() -> None:
+        store.away = True
+
+    scene.chain.before_request(3, leave)
+    with pytest.raises(FinalityViolation):
+        follow.run(_Stop(scene, 3))

@@ -49,6 +49,10 @@ def test_a_listener_that_keeps_up_is_ready() -> None:
         ({"headSeenAt": 31}, "no head for 31 s (at most 30 s)"),
         ({"headSeenAt": 31, "trouble": "endpoint 1 hung up"}, "endpoint 1 hung up"),
         ({"at": 21}, "no word of the listener for 21 s"),
+        (
+            {"otherHistory": True, "trouble": "block 5 was certified"},
+            "nothing is read: block 5 was certified",
+        ),
         ({"stopped": True, "trouble": "block 5 was certified"}, "stopped for good: block 5 was certified"),
     ],
 )

@@ -30,6 +30,24 @@ def test_a_chain_that_stops_for_good_leaves_the_others_and_is_told_at_the_end() 
     assert listeners.wait() == 1
 
 
+def test_what_nobody_foresaw_is_begun_anew() -> None:
+    """An error that is none of ours ends no chain: it is followed again, until told to stop."""
+    times, again = [], threading.Event()
+
+    def follow(_: int, doorbell: Doorbell) -> None:
+        times.append(1)
+        if len(times) < 3:
+            raise OverflowError("timestamp out of range")
+        again.set()
+        doorbell.wait(30)
+
+    listeners = Listeners([1], follow, anew_after_s=0.01)
+    listeners.start()
+    assert again.wait(30)
+    listeners.stop()
+    assert listeners.wait() == 0
+
+
 def test_a_listener_that_ends_without_a_word_is_dead() -> None:
     """A thread that nobody told to end makes the process unhealthy, so that it is started again."""
     listeners = Listeners([1], lambda *_: None)

@@ -146,6 +146,27 @@ def test_a_node_that_is_behind_gives_no_quote(world: QuoteWorld) -> None:
     assert world.ask()["block"]["number"] == 31
 
 
+def test_where_one_endpoint_is_behind_another_is_asked(
+    world: QuoteWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a second endpoint an old head is doubted, and the quote is of the other's; alone it is not."""
+    world.clock.advance(600)
+    with pytest.raises(ChainUnavailable, match="behind"):
+        world.ask()
+    assert world.chain.doubts == []
+    world.mine(1)
+    world.clock.advance(1.5)
+    world.chain.lag = 1
+    world.chain.witness = world.chain
+
+    def doubt(reason: str) -> None:
+        assert "s old" in reason
+        world.chain.lag = 0
+
+    monkeypatch.setattr(world.chain, "doubt", doubt)
+    assert world.ask()["block"]["number"] == 31
+
+
 def test_a_head_from_the_future_gives_no_quote(world: QuoteWorld) -> None:
     """A block an hour ahead of the clock is doubted like one that is old; seconds are no matter."""
     now = int(world.clock.now().timestamp())
@@ -197,6 +218,27 @@ def test_what_another_thread_clears_was_not_needed(world: QuoteWorld) -> None:
     assert snapshot is not None
     snapshot.made, snapshot.answers = Forgetful(), Forgetful()
     assert world.ask(within_blocks=5) == quote
+
+
+class PushedOut(dict[Any, Any]):
+    """Lacks what it holds once, as if another thread had pushed it out and a third asked for it again."""
+
+    missed = False
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return nothing the first time."""
+        self.missed, before = True, self.missed
+        return super().get(key, default) if before else default
+
+
+def test_an_estimate_that_is_pushed_out_in_between_is_not_lost(world: QuoteWorld) -> None:
+    """No table stands in for an estimate that was there a moment ago."""
+    world.ask(transfer="t-1")
+    [view] = world.quotes._views.values()
+    snapshot = view.known()
+    assert snapshot is not None
+    snapshot.gas, snapshot.answers = PushedOut(snapshot.gas), {}
+    assert world.ask(transfer="t-1")["gas"]["source"] == "estimate"
 
 
 def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
