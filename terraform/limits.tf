@@ -22,10 +22,6 @@ locals {
     "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Etc", "Europe", "Indian", "Pacific",
   ]
 
-  # https://cloud.google.com/run/docs/configuring/services/memory-limits: with one processor.
-  least_memory_mi = 256
-  most_memory_mi  = 4096
-
   # A run stops by itself after its budget, and ends what it has begun.
   longest_run_s = floor(local.functions.reconcile.timeout_s / 2)
 

@@ -98,12 +98,13 @@ variable "sizes" {
   }
   validation {
     condition = alltrue([
-      for size in var.sizes : can(regex("^[0-9]+(Mi|Gi)$", size.memory)) && try(
-        tonumber(regex("^[0-9]+", size.memory)) * (endswith(size.memory, "Gi") ? 1024 : 1) >= local.least_memory_mi &&
-        tonumber(regex("^[0-9]+", size.memory)) * (endswith(size.memory, "Gi") ? 1024 : 1) <= local.most_memory_mi, false
-      ) if size.memory != null
+      for name, size in var.sizes : can(regex("^[0-9]+(Mi|Gi)$", size.memory)) && try(
+        tonumber(regex("^[0-9]+", size.memory)) * (endswith(size.memory, "Gi") ? 1024 : 1) >= (local.functions[name].trigger == "always" ? 512 : 256) &&
+        tonumber(regex("^[0-9]+", size.memory)) * (endswith(size.memory, "Gi") ? 1024 : 1) <= 4096, false
+      ) if size.memory != null && contains(keys(local.functions), name)
     ])
-    error_message = "sizes: memory must be a number with Mi or Gi, from ${local.least_memory_mi}Mi to ${local.most_memory_mi / 1024}Gi, which is the most that one processor may have."
+    # https://cloud.google.com/run/docs/configuring/services/memory-limits
+    error_message = "sizes: memory must be a number with Mi or Gi, from 256Mi (512Mi of listen_chain: a worker pool takes no less) to 4Gi, which is the most that one processor may have."
   }
   validation {
     condition = alltrue([
@@ -168,7 +169,7 @@ variable "alerts" {
   validation {
     condition = var.alerts.email == null ? true : (
       length(var.alerts.email.to) >= 1 && length(var.alerts.email.to) <= 50 &&
-      alltrue([for email in concat([var.alerts.email.from], var.alerts.email.to) : can(regex("^[^@\\s,;]+@[^@\\s,;]+$", email))]) &&
+      alltrue([for email in concat([var.alerts.email.from], var.alerts.email.to) : can(regex("^[^@\\s,;<>\"]+@[^@\\s,;<>\"]+$", email))]) &&
       can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", var.alerts.email.region))
     )
     error_message = "alerts.email: from and to are addresses (1 to 50 of the latter), region is an AWS region such as \"eu-west-1\"."

@@ -171,8 +171,9 @@ class CloudMonitoringMetrics:
         """See to it that the service knows each figure by our table, before its first point.
 
         Points are written all the same where it will not: the descriptor may be there, and ours to read only.
+        Where it does not answer, the other figures are not asked for one by one, each for its whole time.
         """
-        from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415 - see above
+        from google.api_core.exceptions import GoogleAPICallError, ServerError  # noqa: PLC0415 - see above
 
         from shared.adapters import cloud_monitoring_shapes as shapes  # noqa: PLC0415 - see above
 
@@ -188,7 +189,7 @@ class CloudMonitoringMetrics:
                     self._described.add(metric.name)
             except GoogleAPICallError as error:
                 self._failed(error)
-                if self._described is None:
+                if self._described is None or isinstance(error, ServerError):
                     return
 
     def _send(self, client: MetricServiceClient, part: Sequence[Kept], end: datetime) -> None:

@@ -82,6 +82,16 @@ run "least_instances_of_the_listener_is_refused" {
   expect_failures = [var.sizes]
 }
 
+run "less_memory_than_a_worker_pool_takes_is_refused" {
+  command = plan
+
+  variables {
+    sizes = { listen_chain = { memory = "256Mi" } }
+  }
+
+  expect_failures = [var.sizes]
+}
+
 run "more_memory_than_a_processor_may_have_is_refused" {
   command = plan
 

@@ -255,6 +255,21 @@ def test_descriptors_that_we_may_not_read_do_not_stop_the_points(scene: Scene) -
     assert scene.server.last(REORGS, chain="1") == 1
 
 
+def test_descriptors_that_cannot_be_made_just_now_are_tried_once_a_write(scene: Scene) -> None:
+    """Not figure by figure: forty times three seconds would be longer than a process has to end."""
+    scene.server.broken = {"CreateMetricDescriptor"}
+    scene.metrics.count(REORGS, chain="1")
+    scene.metrics.gauge(BLOCKS_BEHIND, 3, chain="1")
+    scene.metrics.count(ERRORS, chain="1", code="x")
+    scene.write()
+    assert scene.server.asked.count("CreateMetricDescriptor") == 1
+    scene.server.broken = set()
+    scene.metrics.count(REORGS, chain="1")
+    scene.write(300)
+    assert scene.server.last(REORGS, chain="1") == 2
+    assert scene.server.last(BLOCKS_BEHIND, chain="1") == 3
+
+
 def test_a_label_that_is_too_long_is_cut(scene: Scene) -> None:
     """The service refuses values beyond 1024 characters."""
     scene.metrics.count(ERRORS, chain="1", code="x" * 2_000)

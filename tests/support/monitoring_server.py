@@ -45,6 +45,7 @@ class Refused(Exception):
 class MonitoringServer:
     """Listens on a free port; ``now`` tells its time. ``points`` holds what was written, by series.
 
+    ``denied``, ``broken``: methods that are; ``asked``: all that were asked, one after the other.
     ``fault``: a status to answer every request with; ``silent``: it never answers.
     """
 
@@ -58,6 +59,8 @@ class MonitoringServer:
         self.refusals: list[str] = []
         self.fault: grpc.StatusCode | None = None
         self.denied: set[str] = set()
+        self.broken: set[str] = set()
+        self.asked: list[str] = []
         self.silent_s = 0.0
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
         types = monitoring_v3
@@ -118,6 +121,9 @@ class MonitoringServer:
                 futures.wait([futures.Future()], timeout=self.silent_s)
             if self.fault:
                 context.abort(self.fault, "as the test wants it")
+            self.asked.append(name)
+            if name in self.broken:
+                context.abort(grpc.StatusCode.UNAVAILABLE, f"{name} is broken")
             if name in self.denied:
                 context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{name} is denied")
             if request.name != self._name:
