@@ -87,9 +87,11 @@ $(DONE)/python: $(DONE)/venv requirements.txt requirements-dev.txt requirements-
 	@$(PIP) install --progress-bar on --quiet --require-hashes -r requirements-build.txt
 	@touch $@
 
+# Compiled as pip compiles packages: where PYTHONDONTWRITEBYTECODE is set each start would do it anew.
 $(DONE)/package: $(DONE)/python pyproject.toml
 	@echo "[3/4] plumbline itself, editable"
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q -x node_modules shared functions
 	@touch $@
 
 # The machine's own npm where there is one that works, else Node from PyPI.

@@ -183,7 +183,7 @@ class Plumbline:
         """The dead letters."""
         from shared.app.deadletters import DeadLetters
 
-        return DeadLetters(self.bus, projection=self.project_events)
+        return DeadLetters(self.bus, projection=self.project_events, metrics=self.metrics)
 
     def bury(self, payload: dict[str, Any], cause: PlumblineError) -> None:
         """Make a dead letter of a message that can never be handled."""
@@ -248,7 +248,8 @@ class Plumbline:
         """The optimisation report of ``functions/quote_gas``."""
         from shared.app.gas_report import GasReport
 
-        return GasReport(self.documents, self.registry, self.clock, self.settings.platform_wallets)
+        wallets = self.settings.platform_wallets
+        return GasReport(self.documents, self.registry, self.clock, self._chain_fees, wallets)
 
     def _chain_fees(self, chain_id: int) -> ChainFees:
         if chain_id in self.settings.fees:

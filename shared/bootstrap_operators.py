@@ -56,5 +56,6 @@ def alerts_by(settings: Settings, documents: Documents, clock: Clock, metrics: M
         repeat_s=settings.number("alert_repeat_s"),
         longest_s=settings.number("alert_longest_s"),
         quiet_s=settings.number("alert_quiet_s"),
+        settle_s=settings.number("alert_settle_s"),
     )
     return Alerts(documents, sinks, clock, metrics, chosen)

@@ -195,10 +195,10 @@ def replay_letters(
     *,
     json: Json = False,
 ) -> None:
-    """Send dead letters on their way again; exit 1 if one named was not found."""
+    """Send dead letters on their way again; exit 1 if one named was not found, or failed again at once."""
     done = _stored(context).dead_letters.replay(ids or None)
     show.replayed(done, as_json=json)
-    raise typer.Exit(1 if done.missing else 0)
+    raise typer.Exit(1 if done.missing or done.failed else 0)
 
 
 @fees_app.command("export")

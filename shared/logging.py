@@ -12,6 +12,7 @@ import math
 import os
 import re
 import sys
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -19,16 +20,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
 
+_LOG: Final = logging.getLogger("plumbline")
 # Texts, which `re` compiles when a line is first written: most cold starts end without one.
 _URL: Final = r"(?i)(https?|wss?)(?::(?:\\?/){2}|%3A%2F%2F)[^\s\"'<>]+"
 """A URL, also with its slashes escaped as some JSON writers do, or percent-encoded within another."""
-_NAMES: Final = (
-    r"private[_ -]?key|secret(?:[_-]?key)?|mnemonic|passw(?:or)?d|api[_-]?key|token|authorization|bearer"
+_URL_PART: Final = (
+    r"(?i)(\burl: |\b(?:GET|HEAD|POST|PUT|DELETE|CONNECT) (?=/)|\bhost='|\bresolve '|\bconnect to host "
+    r"|discarding connection: |\bhooks\.slack\.com/)[^\s'\"<>]+"
 )
+"""What libraries tell of a URL without its scheme: urllib3's paths and hosts, a request's first line."""
+_NAMES: Final = (
+    r"private[_ -]?key|secret(?:[_-]?key)?|mnemonic|passw(?:or)?d|api[_ -]?key|token|authorization|bearer"
+)
+_ASSIGNED_NAMES: Final = rf"{_NAMES}|access[_-]?key(?:[_-]?id)?|credentials?|passphrase|webhook(?:[_-]?url)?"
 _SPOKEN: Final = rf"(?i)({_NAMES})(\s+)([^\s,;\"']{{8,}})"
-_ASSIGNED: Final = rf"(?i)({_NAMES})([\"']?\s*[=:]\s*[\"']?)([^\s,;\"']+)"
-_SECRET_NAME: Final = rf"(?i)(?:{_NAMES})$"
+_SCHEME: Final = r"(?i)(authorization[\"']?\s*[=:]\s*[\"']?)[a-z]+[ ]+(?=[^\s,;\"'])"
+"""How somebody is authorised, before the secret itself: ``Basic``, ``Bearer``."""
+_ASSIGNED: Final = rf"(?i)({_ASSIGNED_NAMES})([\"']?\s*[=:]\s*[\"']?)([^\s,;\"']+)"
+_SECRET_NAME: Final = rf"(?i)(?:{_ASSIGNED_NAMES})$"
+_DEEPEST: Final = 12
+"""What lies deeper in a field is not told: it may hold itself."""
 _HIDDEN: Final = "[redacted]"
 _SEVERITY: Final = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
 _COLOURS: Final = {
@@ -72,23 +85,34 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def redact(text: str) -> str:
     """Return the text without what may be secret: the rest of a URL behind its scheme, and named keys."""
     text = re.sub(_URL, lambda match: f"{match[1]}://{_HIDDEN}", text)
+    text = re.sub(_SCHEME, r"\1", re.sub(_URL_PART, rf"\1{_HIDDEN}", text))
     return re.sub(_ASSIGNED, rf"\1\2{_HIDDEN}", re.sub(_SPOKEN, rf"\1\2{_HIDDEN}", text))
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: Any, depth: int = 0) -> Any:
     """Return the value as plain JSON, without secrets; what JSON does not have as its text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if depth > _DEEPEST:
+        return "…"
     if isinstance(value, dict):
+        named = {_text(key): item for key, item in value.items()}
         return {
-            redact(str(key)): _HIDDEN if re.search(_SECRET_NAME, str(key)) else _redacted(item)
-            for key, item in value.items()
+            redact(key): _HIDDEN if re.search(_SECRET_NAME, key) else _redacted(item, depth + 1)
+            for key, item in named.items()
         }
     if isinstance(value, list | tuple):
-        return [_redacted(item) for item in value]
-    return redact(str(value))
+        return [_redacted(item, depth + 1) for item in value]
+    return redact(_text(value))
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - whatever is logged, the line gets out, and says so
+        return f"<{type(value).__name__} without a text: {type(error).__name__}>"
 
 
 class JsonLines(logging.Formatter):
@@ -108,7 +132,10 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
     def _message(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - logging itself would print all of it past the redaction
+            message = f"{_text(record.msg)} (its arguments do not fit: {type(error).__name__})"
         return f"{message}\n{self.formatException(record.exc_info)}" if record.exc_info else message
 
 
@@ -135,7 +162,10 @@ def cloud_name() -> str | None:
 
 
 def set_up(level: int = logging.INFO) -> None:
-    """Send log records to stderr: JSON under Cloud Run, else readable; once."""
+    """Send log records to stderr: JSON under Cloud Run, else readable; once.
+
+    Under Cloud Run also what Python prints by itself: why a process or a thread ends, and its warnings.
+    """
     root = logging.getLogger()
     if any(isinstance(handler.formatter, JsonLines) for handler in root.handlers):
         return
@@ -143,3 +173,14 @@ def set_up(level: int = logging.INFO) -> None:
     handler.setFormatter(JsonLines() if cloud_name() else ReadableLines())
     root.addHandler(handler)
     root.setLevel(level)
+    if cloud_name():
+        sys.excepthook = _ended_by
+        threading.excepthook = lambda told: _ended_by(told.exc_type, told.exc_value, told.exc_traceback)
+        logging.captureWarnings(capture=True)
+
+
+def _ended_by(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Log what nobody caught: as a traceback it would be many lines, with whatever secret it quotes."""
+    told = error if error is not None else kind()
+    if not isinstance(told, KeyboardInterrupt | SystemExit):
+        _LOG.critical("ended by %s: %s", kind.__name__, _text(told), exc_info=(kind, told, trace))

@@ -5,7 +5,7 @@
 #   filter      what else its series must fulfil
 #   aligner     how points of one series become one; reducer, by: how series do
 #   above       the limit; for_s: how long it is passed before anybody is told
-#   silent_s    instead of above: alert once there is no point at all for so long
+#   silent_s    instead of above: alert once there is no point at all for so long, of any of the series that by makes
 #   severity    CRITICAL: money may hang or lie; WARNING: it will, if nobody looks
 
 locals {
@@ -17,14 +17,14 @@ locals {
       { metric = "plumbline_reconcile_last_mismatches", aligner = "ALIGN_MAX", above = var.alerts.mismatches },
     ]
     reconciliation-late = [
-      { metric = "plumbline_reconcile_last_good_age_seconds", aligner = "ALIGN_MAX", above = var.alerts.reconciliation_late_s },
-      { metric = "plumbline_reconcile_runs_total", aligner = "ALIGN_RATE", silent_s = max(var.alerts.reconciliation_late_s, 120) },
+      { metric = "plumbline_reconcile_last_good_age_seconds", aligner = "ALIGN_MAX", above = local.late_s },
+      { metric = "plumbline_reconcile_runs_total", aligner = "ALIGN_RATE", silent_s = local.late_s },
     ]
     listener-lag = [
       { metric = "plumbline_lag_seconds", aligner = "ALIGN_MIN", above = var.alerts.lag_s, for_s = 60, by = ["metric.label.chain"] },
     ]
     listener-down = [
-      { metric = "plumbline_blocks_behind", aligner = "ALIGN_MEAN", silent_s = var.alerts.listener_silent_minutes * 60 },
+      { metric = "plumbline_blocks_behind", aligner = "ALIGN_MEAN", silent_s = var.alerts.listener_silent_minutes * 60, by = ["metric.label.chain"] },
       { metric = "plumbline_listener_stopped", aligner = "ALIGN_MAX", above = 0, by = ["metric.label.chain"] },
     ]
     certificate-age = [
@@ -38,9 +38,9 @@ locals {
         aligner = "ALIGN_MAX", above = 0, for_s = 300
       }],
     )
-    messages-waiting = [for name in sort(keys(local.pushed)) : {
+    messages-waiting = [for name in concat(sort([for name in keys(local.pushed) : "\"${name}\""]), local.brought) : {
       metric  = "pubsub.googleapis.com/subscription/oldest_unacked_message_age"
-      filter  = "resource.type = \"pubsub_subscription\" AND resource.label.subscription_id = \"${name}\""
+      filter  = "resource.type = \"pubsub_subscription\" AND resource.label.subscription_id = ${name}"
       aligner = "ALIGN_MAX", above = 600, for_s = 300
     }]
     projection-latency = [
@@ -70,6 +70,13 @@ locals {
     error-rate                = { severity = "WARNING", says = "A function answers too many requests with an error." }
     quote-errors              = { severity = "WARNING", says = "Gas quotes are refused: their nodes do not answer." }
   }
+
+  # Eventarc makes a trigger's subscription by itself, eventarc-REGION-TRIGGER-sub-NUMBER, of a trigger that is called after
+  # its function (https://cloud.google.com/eventarc/docs/retry-events). After a day it drops what is not taken.
+  brought = [
+    for name, function in local.served : "monitoring.regex.full_match(\"eventarc-.+-${local.resource_names[name]}-.+\")"
+    if function.trigger == "document"
+  ]
 
   channels = concat(var.alerts.channels, [for channel in google_monitoring_notification_channel.email : channel.id])
 }
@@ -146,6 +153,7 @@ resource "google_monitoring_alert_policy" "all" {
             alignment_period     = "60s"
             per_series_aligner   = condition_absent.value.aligner
             cross_series_reducer = "REDUCE_SUM"
+            group_by_fields      = condition_absent.value.by
           }
         }
       }

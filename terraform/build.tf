@@ -45,9 +45,31 @@ resource "google_artifact_registry_repository_iam_member" "builder" {
   member     = google_service_account.builder.member
 }
 
-# Reads sources, and writes the logs of the listener's build.
+# Reads sources, and writes the logs of the listener's build. Of a bucket for logs Cloud Build asks first what it is, which
+# no role on objects lets it. (https://cloud.google.com/build/docs/securing-builds/store-manage-build-logs names
+# roles/storage.admin on the bucket; this is the part of it that is used.)
 resource "google_storage_bucket_iam_member" "builder" {
+  for_each = toset(["roles/storage.objectUser", "roles/storage.legacyBucketReader"])
+
   bucket = google_storage_bucket.sources.name
-  role   = "roles/storage.objectUser"
+  role   = each.value
   member = google_service_account.builder.member
+}
+
+# Cloud Functions copies an archive into a bucket of its own before it builds, and lets the builder fetch it there. It makes
+# that bucket with a region's first function: by then the right must stand, so it is given on the project, for that name.
+resource "google_project_iam_member" "builder_sources" {
+  project = local.project_id
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.builder.member
+
+  condition {
+    title       = "plumbline-sources"
+    description = "The archives of functions alone"
+    expression  = "resource.name == \"${local.functions_bucket}\" || resource.name.startsWith(\"${local.functions_bucket}/\")"
+  }
+}
+
+locals {
+  functions_bucket = "projects/_/buckets/gcf-v2-sources-${data.google_project.here.number}-${var.region}"
 }

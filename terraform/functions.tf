@@ -76,7 +76,7 @@ resource "google_cloudfunctions2_function" "served" {
     ingress_settings                 = each.value.internet ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
     all_traffic_on_latest_revision   = true
     service_account_email            = google_service_account.function[each.key].email
-    environment_variables            = merge(local.environment, { THREADS = tostring(each.value.threads) })
+    environment_variables            = merge(local.environment_of[each.key], { THREADS = tostring(each.value.threads) })
 
     dynamic "secret_environment_variables" {
       for_each = local.secrets_of[each.key]
@@ -95,8 +95,8 @@ resource "google_cloudfunctions2_function" "served" {
 
     content {
       event_type            = "google.cloud.firestore.document.v1.created"
-      trigger_region        = local.trigger_regions[var.firestore.location]
-      retry_policy          = "RETRY_POLICY_RETRY" # off by default: an event that fails once would be lost
+      trigger_region        = var.firestore.location # whatever region the function is in
+      retry_policy          = "RETRY_POLICY_RETRY"   # off by default: an event that fails once would be lost
       service_account_email = google_service_account.caller["trigger"].email
 
       event_filters {
@@ -116,6 +116,8 @@ resource "google_cloudfunctions2_function" "served" {
     google_project_iam_member.builder_logs,
     google_artifact_registry_repository_iam_member.builder,
     google_storage_bucket_iam_member.builder,
+    google_project_iam_member.builder_sources,
+    google_project_iam_member.database,
     google_secret_manager_secret_iam_member.reader,
   ]
 }

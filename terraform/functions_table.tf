@@ -114,14 +114,29 @@ locals {
 
   resource_names = { for name in keys(local.functions) : name => "plumbline-${replace(name, "_", "-")}" }
 
-  environment = merge(var.settings, {
+  # What is told of is one thing, in Cloud Monitoring's alerts, Plumbline's own and `status`.
+  limits_told = {
+    PLUMBLINE_ALERT_MISMATCHES    = tostring(var.alerts.mismatches)
+    PLUMBLINE_LAG_S               = tostring(var.alerts.lag_s)
+    PLUMBLINE_RECONCILED_WITHIN_S = tostring(local.late_s)
+  }
+
+  environment = merge(local.limits_told, var.settings, {
     PLUMBLINE_STORE     = "firestore://${var.project_id}/${var.firestore.database}"
     PLUMBLINE_BUS       = "pubsub://${var.project_id}"
     PLUMBLINE_CONTRACTS = "contracts"
     PLUMBLINE_METRICS   = "monitoring://${var.project_id}/${var.region}"
-    }, var.alerts.email == null ? {} : {
+  })
+
+  # People's addresses are with those who tell alerts, as the keys to send them by are.
+  addresses = var.alerts.email == null ? {} : {
     PLUMBLINE_ALERT_EMAIL_FROM   = var.alerts.email.from
     PLUMBLINE_ALERT_EMAIL_TO     = join(",", var.alerts.email.to)
     PLUMBLINE_ALERT_EMAIL_REGION = var.alerts.email.region
-  })
+  }
+  environment_of = {
+    for name, function in local.functions : name => merge(local.environment, {
+      for key, value in local.addresses : key => value if contains(function.secrets, "alerts")
+    })
+  }
 }

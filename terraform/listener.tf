@@ -65,7 +65,7 @@ resource "google_cloud_run_v2_worker_pool" "always" {
       }
 
       dynamic "env" {
-        for_each = merge(local.environment, { PLUMBLINE_HEALTH_PORT = tostring(local.health_port) })
+        for_each = merge(local.environment_of[each.key], { PLUMBLINE_HEALTH_PORT = tostring(local.health_port) })
 
         content {
           name  = env.key
@@ -80,7 +80,7 @@ resource "google_cloud_run_v2_worker_pool" "always" {
           name = env.key
           value_source {
             secret_key_ref {
-              secret  = "projects/${var.project_id}/secrets/${env.value.secret}"
+              secret  = env.value.secret # of this project: a full name is for another one's
               version = tostring(env.value.version)
             }
           }
@@ -112,5 +112,12 @@ resource "google_cloud_run_v2_worker_pool" "always" {
     }
   }
 
-  depends_on = [terraform_data.image, google_secret_manager_secret_iam_member.reader]
+  # It starts with its rights: without them it would only wait, and its first figures would be those of a fault.
+  depends_on = [
+    terraform_data.image,
+    google_project_iam_member.database,
+    google_project_iam_member.metric_writer,
+    google_pubsub_topic_iam_member.publisher,
+    google_secret_manager_secret_iam_member.reader,
+  ]
 }

@@ -1,9 +1,11 @@
 # What everything rests on: the project's services, and what the bundle says of itself.
 
 locals {
-  empty_bundle = { contracts = [], functions = {}, labels = {}, metrics = {}, schedules = {}, settings = [], subscriptions = {} }
-  # Without a manifest the validation of var.bundle says what to do; the rest must not fail before it.
-  bundle = try(jsondecode(file("${var.bundle}/manifest.json")), local.empty_bundle)
+  empty_bundle = {
+    contracts = [], fee_keys = [], functions = {}, labels = {}, metrics = {}, numbers = {}, schedules = {}, settings = [], subscriptions = {}
+  }
+  # Without a manifest, or with an old one, the validations of var.bundle say what to do; the rest must not fail before.
+  bundle = try(merge(local.empty_bundle, jsondecode(file("${var.bundle}/manifest.json"))), local.empty_bundle)
 
   labels = merge(var.labels, { app = "plumbline", environment = var.environment })
 
@@ -35,6 +37,8 @@ resource "google_project_service" "used" {
   disable_on_destroy = false # the application may use it, too
 }
 
+# Not by way of the services: a plan that switches a further one on would not know the number, and so would give every
+# right of Google's agents anew, with a moment without it.
 data "google_project" "here" {
-  project_id = local.project_id
+  project_id = var.project_id
 }

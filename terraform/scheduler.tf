@@ -36,5 +36,10 @@ resource "google_cloud_scheduler_job" "all" {
     }
   }
 
-  depends_on = [google_cloud_run_v2_service_iam_member.invoker]
+  # The first run finds its indexes: without them Firestore refuses what it asks, and the run is an alert.
+  depends_on = [
+    google_cloud_run_v2_service_iam_member.invoker,
+    google_firestore_field.all,
+    google_firestore_index.all,
+  ]
 }

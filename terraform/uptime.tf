@@ -45,6 +45,9 @@ resource "google_cloud_run_v2_service_iam_member" "uptime" {
   name     = google_cloudfunctions2_function.served[each.key].name
   role     = "roles/run.invoker"
   member   = local.monitoring_agent
+
+  # Google makes its agent with a project's first check that signs in; before, there is nobody to give a right to.
+  depends_on = [google_monitoring_uptime_check_config.all]
 }
 
 resource "google_monitoring_alert_policy" "uptime" {
@@ -78,5 +81,19 @@ resource "google_monitoring_alert_policy" "uptime" {
   documentation {
     mime_type = "text/markdown"
     content   = "${each.key} cannot be reached from outside.\n\nWhat to do: docs/operate.md, section *unreachable*."
+
+    dynamic "links" {
+      for_each = var.alerts.runbook_url[*]
+
+      content {
+        display_name = "Runbook: unreachable"
+        url          = "${links.value}#unreachable"
+      }
+    }
+  }
+
+  alert_strategy {
+    auto_close           = "86400s"
+    notification_prompts = ["OPENED", "CLOSED"]
   }
 }

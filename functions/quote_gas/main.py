@@ -26,11 +26,18 @@ _WIRING = Lock()
 """Threads that come first together share one use case, and with it the one batch of the block."""
 
 
+def _query(request: Request) -> str:
+    try:
+        return request.query_string.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the query is not in UTF-8") from None
+
+
 def _quote(request: Request) -> Answer:
     with _WIRING:
         parts = plumbline()
         quotes = parts.quote_gas
-    query = request.query_string.decode("ascii", "replace")
+    query = _query(request)
     with parts.invocation(flush_s=_FLUSH_S):
         quote = quotes.answer(query)
     known = request.headers.get("If-None-Match")
@@ -38,7 +45,7 @@ def _quote(request: Request) -> Answer:
 
 
 def _report(request: Request) -> Answer:
-    return answer(plumbline().gas_report.answer(request.query_string.decode("ascii", "replace")))
+    return answer(plumbline().gas_report.answer(_query(request)))
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request

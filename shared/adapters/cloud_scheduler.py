@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 from google.api_core import exceptions as google_errors
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import scheduler_v1
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 EMULATOR: Final = "CLOUD_SCHEDULER_EMULATOR_HOST"
 """HOST:PORT that is spoken to without TLS in place of Google's, as the other emulators' variables say."""
 _TIMEOUT_S: Final = 30.0
+_AGAIN: Final = Retry(
+    predicate=if_exception_type(google_errors.ServiceUnavailable), initial=0.2, maximum=2.0, timeout=5.0
+)
+"""For whoever waits at a terminal: the client's own goes on for ten minutes."""
 _PREFIX: Final = "plumbline-"
 
 
@@ -56,21 +61,21 @@ class CloudScheduler:
     def list(self) -> list[Job]:
         """Return the job of every schedule of the code; one that is absent has the state ``ABSENT``."""
         with _translated(self._parent):
-            listed = self._client.list_jobs(parent=self._parent, timeout=_TIMEOUT_S)
+            listed = self._client.list_jobs(parent=self._parent, timeout=_TIMEOUT_S, retry=_AGAIN)
             found = {job.name.rpartition("/")[2]: job for job in listed}
         return [_told(function, found.get(_name(function))) for function in SCHEDULES]
 
     def pause(self, function: str) -> Job:
         """Stop calling a function; what it does by hand goes on."""
-        return self._change(function, self._client.pause_job)
+        return self._change(function, "pause_job")
 
     def resume(self, function: str) -> Job:
         """Call a function again; what was missed is not made up for one by one."""
-        return self._change(function, self._client.resume_job)
+        return self._change(function, "resume_job")
 
     def run(self, function: str) -> Job:
         """Call a function now, besides its times, also while its job is paused."""
-        return self._change(function, self._client.run_job)
+        return self._change(function, "run_job")
 
     def close(self) -> None:
         """Give back the connection."""
@@ -90,11 +95,14 @@ class CloudScheduler:
                     self._made = scheduler_v1.CloudSchedulerClient()
         return self._made
 
-    def _change(self, function: str, method: Any) -> Job:
+    def _change(self, function: str, method: str) -> Job:
+        # Asked before anything is connected: without credentials, too, a wrong name is what is wrong.
         if function not in SCHEDULES:
             raise InvalidInput(f"{function} is not called by the clock; these are: {', '.join(SCHEDULES)}")
         with _translated(f"{self._parent}/jobs/{_name(function)}"):
-            job = method(name=f"{self._parent}/jobs/{_name(function)}", timeout=_TIMEOUT_S)
+            job = getattr(self._client, method)(
+                name=f"{self._parent}/jobs/{_name(function)}", timeout=_TIMEOUT_S
+            )
         return _told(function, job)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shared.adapters.block_logs import BlockLogs
+    from shared.adapters.fee_questions import Poor
     from shared.adapters.json_rpc import JsonRpcEndpoint
     from shared.adapters.log_ranges import LogRanges
     from shared.adapters.multicall import Multicall
@@ -68,6 +69,7 @@ class EthereumChain:
         self._endpoints = endpoints
         self._block_logs: BlockLogs | None = None
         self._calls_per_request = calls_per_request
+        self._poor: Poor = set()
 
     # What only some functions need is imported when it is: quotes read no logs, and start in half the time.
 
@@ -271,7 +273,7 @@ class EthereumChain:
 
         def read(endpoint: JsonRpcEndpoint) -> FeeReading:
             started = self._monotonic()
-            reading = ask_fees(endpoint, blocks, percentiles, questions)
+            reading = ask_fees(endpoint, blocks, percentiles, questions, self._poor)
             self._pool.saw_head(endpoint, reading.head.header.number, self._monotonic() - started)
             return reading
 
@@ -283,7 +285,8 @@ class EthereumChain:
 
     def estimate_gas(self, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
         """Ask for the gas of calls at the latest block, in one batch."""
-        return self._pool.run(lambda endpoint: ask_gas(endpoint, questions)) if questions else {}
+        poor = self._poor
+        return self._pool.run(lambda endpoint: ask_gas(endpoint, questions, poor)) if questions else {}
 
     def hashes_at(self, number: int) -> list[str]:
         """Return the canonical block hash at a height from each endpoint that has one (the votes)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.block_proof import recomputed_hash
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from shared.ports import RawLog
 
+_QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH_DIGITS: Final = 66
 _ADDRESS_DIGITS: Final = 42
 _HEIGHT_LIMIT: Final = 1 << 63
@@ -51,12 +53,10 @@ class LogFilter:
 
 
 def read_hex(value: Any, name: str) -> int:
-    """Return the number of a hex quantity."""
-    try:
-        if value[:2] == "0x":
-            return int(value, 16)
-    except (TypeError, ValueError):
-        pass  # told below
+    """Return the number of a hex quantity of at most 256 bits."""
+    # `int` would take underscores, blanks and the digits of other scripts, too.
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        return int(value, 16)
     raise ChainUnavailable(f"field {name} is not a hex quantity")
 
 
@@ -169,8 +169,8 @@ def _read_bloom(value: Any) -> bytes | None:
 def read_bytes(value: Any, name: str) -> bytes:
     """Return hex data as bytes."""
     try:
-        if value[:2] == "0x":
+        if isinstance(value, str) and value[:2] == "0x":
             return bytes.fromhex(value[2:])
-    except (TypeError, ValueError):
+    except ValueError:
         pass  # told below
     raise ChainUnavailable(f"field {name} is not hex data")

@@ -25,23 +25,34 @@ _LEAST_GAS: Final = 21_000
 _MOST_GAS: Final = 1 << 63
 """Nor could a block's limit be higher: clients keep it in 64 bits."""
 _POOR: Final = r"(?i)insufficient|allowance"
+_REVERT_TEXT: Final = r"(?i)\brevert"
 _REVERTED: Final = 3
 """Code of geth and others for a revert."""
 _RICH: Final = hex(1 << 96)
+_MOST_POOR: Final = 1000
 _MOST_NUMBER: Final = 1 << 53
 _MOST_TIME: Final = 253_402_300_800
 """Seconds since 1970 at which the year 10000 begins: numbers and times beyond are no block's."""
+_MOST_WEI: Final = 1 << 128
+"""Wei per gas beyond what there is of any coin."""
 _FIXED: Final = 5
 """Entries of the batch before the gas questions."""
 
 Entry = tuple[str, "Sequence[Any]"]
+"""A method and its parameters."""
+Poor = set[tuple[str, str | None]]
 
 
 def ask_fees(
-    endpoint: JsonRpcEndpoint, blocks: int, percentiles: Sequence[float], questions: Sequence[GasQuestion]
+    endpoint: JsonRpcEndpoint,
+    blocks: int,
+    percentiles: Sequence[float],
+    questions: Sequence[GasQuestion],
+    poor: Poor,
 ) -> FeeReading:
     """Ask for head, history of so many blocks, tip, gas price, pool and the gas of calls, in one batch.
 
+    ``poor`` are senders of whom an endpoint (its key) minds that they cannot pay; those found now are added.
     What the node refuses to tell is None. Raises ChainUnavailable where it does not tell its head,
     DoubtfulAnswer where what it tells does not fit together.
     """
@@ -52,7 +63,7 @@ def ask_fees(
         ("eth_maxPriorityFeePerGas", []),
         ("eth_gasPrice", []),
         ("txpool_status", []),
-        *_gas_entries(questions),
+        *_gas_entries(endpoint, questions, poor),
     ]
     answers = endpoint.batch(entries)
     history, block, tip, price, pool = answers[:_FIXED]
@@ -61,16 +72,14 @@ def ask_fees(
     head = read_fee_head(block)
     if head is None:
         raise NotThere(f"{endpoint.name} has no latest block")
-    told = None if isinstance(history, CallRefused) or history is None else read_history(history, percentiles)
-    if told is not None and head.base_fee_wei is not None:
-        _check(told, head)
+    told = _told(history, percentiles, head)
     return FeeReading(
         head=head,
         history=told,
         node_tip_wei=_number(tip, "maxPriorityFeePerGas"),
         gas_price_wei=_number(price, "gasPrice"),
         pending=_pending(pool),
-        gas=_gas(endpoint, questions, answers[_FIXED:]),
+        gas=_gas(endpoint, questions, answers[_FIXED:], poor),
     )
 
 
@@ -92,9 +101,13 @@ def ask_history(
         return None
 
 
-def ask_gas(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion]) -> Mapping[GasQuestion, GasAnswer]:
-    """Ask for the gas of calls, in one batch."""
-    return _gas(endpoint, questions, endpoint.batch(_gas_entries(questions))) if questions else {}
+def ask_gas(
+    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], poor: Poor
+) -> Mapping[GasQuestion, GasAnswer]:
+    """Ask for the gas of calls, in one batch; ``poor`` as with ``ask_fees``."""
+    if not questions:
+        return {}
+    return _gas(endpoint, questions, endpoint.batch(_gas_entries(endpoint, questions, poor)), poor)
 
 
 def read_fee_head(block: Any) -> FeeHead | None:
@@ -110,7 +123,7 @@ def read_fee_head(block: Any) -> FeeHead | None:
         raise DoubtfulAnswer(f"block {header.number} of time {header.timestamp}, which no chain has reached")
     return FeeHead(
         header=header,
-        base_fee_wei=None if base_fee is None else read_hex(base_fee, "baseFeePerGas"),
+        base_fee_wei=None if base_fee is None else _read_wei(base_fee, "baseFeePerGas"),
         gas_used=used,
         gas_limit=limit,
         extra_data=read_bytes(block.get("extraData", "0x"), "extraData"),
@@ -118,10 +131,30 @@ def read_fee_head(block: Any) -> FeeHead | None:
     )
 
 
+def _told(history: Any, percentiles: Sequence[float], head: FeeHead) -> FeeHistory | None:
+    """Return the history that came with a head, None where the node refused it or has none.
+
+    On a legacy chain it adds only how full the blocks were: one without base fees is no reason for doubt.
+    """
+    if isinstance(history, CallRefused) or history is None:
+        return None
+    try:
+        told = read_history(history, percentiles)
+    except ChainUnavailable:
+        if head.base_fee_wei is None:
+            return None
+        raise
+    if told is not None and head.base_fee_wei is not None:
+        _check(told, head)
+    return told
+
+
 def read_history(answer: Any, percentiles: Sequence[float]) -> FeeHistory | None:
     """Return what `eth_feeHistory` answered; None where it tells of no block."""
     answer = read_object(answer, "fee history")
     fees, ratios, rewards = (answer.get(name) for name in ("baseFeePerGas", "gasUsedRatio", "reward"))
+    if "gasUsedRatio" in answer and fees in (None, []) and ratios in (None, []):
+        return None  # go-ethereum's answer where it has no block to tell of
     if not isinstance(fees, list) or not isinstance(ratios, list) or len(fees) != len(ratios) + 1:
         raise ChainUnavailable("a fee history whose base fees and ratios do not fit together")
     if not ratios:
@@ -130,7 +163,7 @@ def read_history(answer: Any, percentiles: Sequence[float]) -> FeeHistory | None
     rows = rewards if isinstance(rewards, list) and len(rewards) == len(ratios) else [None] * len(ratios)
     return FeeHistory(
         oldest=read_hex(answer.get("oldestBlock"), "oldestBlock"),
-        base_fees_wei=tuple(read_hex(fee, "baseFeePerGas") for fee in fees),
+        base_fees_wei=tuple(_read_wei(fee, "baseFeePerGas") for fee in fees),
         uses=uses,
         tips=tuple(_tips(row, percentiles, use) for row, use in zip(rows, uses, strict=True)),
     )
@@ -140,7 +173,9 @@ def _tips(row: Any, percentiles: Sequence[float], use: float) -> Mapping[float, 
     # go-ethereum `eth/gasprice/feehistory.go` says 0 for each percentile of a block without transactions.
     if not isinstance(row, list) or len(row) != len(percentiles) or None in row or use == 0:
         return {}
-    return {at: read_hex(tip, "reward") for at, tip in zip(percentiles, row, strict=True)}
+    tips = [_read_wei(tip, "reward") for tip in row]
+    # Percentiles that fall as they go up are none.
+    return dict(zip(percentiles, tips, strict=True)) if tips == sorted(tips) else {}
 
 
 def _share(ratio: Any) -> float:
@@ -161,23 +196,42 @@ def _check(history: FeeHistory, head: FeeHead) -> None:
 
 
 def _number(answer: Any, name: str) -> int | None:
-    """Return a quantity; None where the node refused, or has nothing to say."""
-    return None if answer is None or isinstance(answer, CallRefused) else read_hex(answer, name)
+    """Return a price in wei; None where the node refused, or has nothing to say."""
+    return None if answer is None or isinstance(answer, CallRefused) else _read_wei(answer, name)
+
+
+def _read_wei(value: Any, name: str) -> int:
+    wei = read_hex(value, name)
+    if wei >= _MOST_WEI:
+        raise DoubtfulAnswer(f"field {name} says {wei} wei per gas, more than there is")
+    return wei
 
 
 def _pending(pool: Any) -> int | None:
-    pending = _number(pool.get("pending"), "pending") if isinstance(pool, dict) else None
-    return None if pending is None else min(pending, _MOST_NUMBER)
+    """Return how many wait; None where the node does not say it, in hex or as a plain number."""
+    told = pool.get("pending") if isinstance(pool, dict) else None
+    if isinstance(told, int) and not isinstance(told, bool) and told >= 0:
+        return min(told, _MOST_NUMBER)
+    try:
+        return None if told is None else min(read_hex(told, "pending"), _MOST_NUMBER)
+    except ChainUnavailable:
+        return None  # the least of what a quote rests on
 
 
-def _gas_entries(questions: Sequence[GasQuestion]) -> list[Entry]:
-    entries: list[Entry] = [("eth_estimateGas", [_call(question)]) for question in questions]
+def _gas_entries(endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], poor: Poor) -> list[Entry]:
+    calls = [_as_if_rich(q) if (endpoint.key, q.sender) in poor else [_call(q)] for q in questions]
+    entries: list[Entry] = [("eth_estimateGas", call) for call in calls]
     return entries + [("eth_call", [_l1_call(question), "latest"]) for question in questions if question.l1]
 
 
 def _call(question: GasQuestion) -> dict[str, str]:
     call = {"to": question.to, "data": "0x" + question.data.hex()}
     return call if question.sender is None else {"from": question.sender, **call}
+
+
+def _as_if_rich(question: GasQuestion) -> list[Any]:
+    """Return the call with its sender's balance overridden: what it owns is no part of the question."""
+    return [_call(question), "latest", {question.sender: {"balance": _RICH}}]
 
 
 def _l1_call(question: GasQuestion) -> dict[str, str]:
@@ -188,20 +242,18 @@ def _l1_call(question: GasQuestion) -> dict[str, str]:
 
 
 def _gas(
-    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any]
+    endpoint: JsonRpcEndpoint, questions: Sequence[GasQuestion], answers: Sequence[Any], poor: Poor
 ) -> dict[GasQuestion, GasAnswer]:
     told = dict(zip(questions, answers, strict=False))
-    poor = [question for question, answer in told.items() if question.sender and _minds_balance(answer)]
-    if poor:
-        # What the sender owns is no part of the question: asked again as if it owned enough.
-        rich = [{question.sender: {"balance": _RICH}} for question in poor]
-        calls = zip(poor, rich, strict=True)
-        again = endpoint.batch([("eth_estimateGas", [_call(q), "latest", state]) for q, state in calls])
-        told |= {
-            question: answer
-            for question, answer in zip(poor, again, strict=True)
-            if not _minds_balance(answer)
-        }
+    again = [question for question, answer in told.items() if question.sender and _minds_balance(answer)]
+    if again:
+        rich = endpoint.batch([("eth_estimateGas", _as_if_rich(question)) for question in again])
+        better = {q: answer for q, answer in zip(again, rich, strict=True) if not _minds_balance(answer)}
+        told |= better
+        if len(poor) >= _MOST_POOR:
+            poor.clear()
+        # Asked so at once from now on; not where the node may not know how to.
+        poor |= {(endpoint.key, q.sender) for q, it in better.items() if not isinstance(it, CallRefused)}
     found = {question: _gas_answer(answer) for question, answer in told.items()}
     on_l1 = [question for question in questions if question.l1]
     for question, answer in zip(on_l1, answers[len(questions) :], strict=True):
@@ -213,7 +265,8 @@ def _minds_balance(answer: Any) -> bool:
     """Say whether it is the sender's means that the node refuses for, and not the contract."""
     if not isinstance(answer, CallRefused) or answer.number == _REVERTED or revert_data(answer):
         return False
-    return re.search(_POOR, answer.said) is not None
+    # Some nodes give a revert's reason as text alone, and it may be of tokens that are insufficient.
+    return re.search(_POOR, answer.said) is not None and re.search(_REVERT_TEXT, answer.said) is None
 
 
 def _gas_answer(answer: Any) -> GasAnswer:

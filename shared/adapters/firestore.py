@@ -9,13 +9,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.api_core import exceptions as google_errors
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import firestore
-from google.cloud.firestore_v1 import FieldFilter
 from google.cloud.firestore_v1.bulk_batch import BulkWriteBatch
 from google.cloud.firestore_v1.field_path import FieldPath
 
 from shared.adapters.document_values import encode
+from shared.adapters.firestore_query import KEY, asked_by, where_all
 from shared.adapters.firestore_values import from_firestore, to_firestore
 from shared.domain.keys import can_be_key
 from shared.errors import Conflict, InvalidInput, StoreUnavailable
@@ -29,29 +30,39 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TIMEOUT_S: Final = 30.0
+_PASSING: Final = if_exception_type(
+    google_errors.DeadlineExceeded, google_errors.InternalServerError, google_errors.ServiceUnavailable
+)
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 8_000_000
 _ATTEMPTS: Final = 5
 _ROUNDS: Final = 4
 _FIRST_PAUSE_S: Final = 0.05
 _OK, _ALREADY_EXISTS = 0, 6
-_KEY: Final = "__name__"
 
 
 class FirestoreDocuments:
     """The Documents port on one Firestore database; ``client`` replaces the one made on first use.
 
+    A read is tried again for ``patience_s``; the library's own five minutes are longer than most functions
+    may run, and than anybody waits at a terminal.
     A list cannot hold a list there: such a document raises InvalidInput, as does one above 1 MiB.
     Values that other applications stored and JSON does not have are read as strings (times as ISO 8601).
     """
 
     def __init__(
-        self, project: str, database: str = "(default)", client: firestore.Client | None = None
+        self,
+        project: str,
+        database: str = "(default)",
+        client: firestore.Client | None = None,
+        *,
+        patience_s: float = _TIMEOUT_S,
     ) -> None:
         self._name = f"Firestore {project}/{database}"
         self._project = project
         self._database = database
         self._given = client
+        self._again = Retry(predicate=_PASSING, initial=0.1, multiplier=1.3, maximum=5.0, timeout=patience_s)
         self._lock = Lock()
         self._windows: dict[str, Window] = {}
 
@@ -70,7 +81,7 @@ class FirestoreDocuments:
         self, collection: str, keys: Iterable[str], *, fields: Sequence[str] | None = None
     ) -> dict[str, Document]:
         """Return those of the documents that exist, by key; only ``fields`` travel."""
-        mask = None if fields is None else [FieldPath(f).to_api_repr() for f in fields] or [_KEY]
+        mask = None if fields is None else [FieldPath(f).to_api_repr() for f in fields] or [KEY]
         with self._translated():
             return self._read(collection, keys, mask, None)
 
@@ -118,26 +129,16 @@ class FirestoreDocuments:
         """Return (key, document) pairs that match, in order."""
         if query.limit == 0:
             return []
-        direction = "DESCENDING" if query.descending else "ASCENDING"
-        asked = self._where(collection, query.where)
-        if query.order_by:
-            asked = asked.order_by(query.order_by, direction=direction)
-        asked = asked.order_by(_KEY, direction=direction)
-        if query.limit is not None:
-            asked = asked.limit(query.limit)
-        if query.after:
-            asked = _after(asked, query.after, descending=query.descending)
-        if query.fields is not None:
-            asked = asked.select([FieldPath(f).to_api_repr() for f in query.fields])
         with self._translated():
-            found = asked.get(timeout=_TIMEOUT_S)
+            asked = asked_by(self._client.collection(collection), query)
+            found = asked.get(retry=self._again, timeout=_TIMEOUT_S)
             return [(each.id, from_firestore(each.to_dict())) for each in found]
 
     def count(self, collection: str, where: tuple[tuple[str, Any], ...] = ()) -> int:
         """Count the documents that match all (field, value) pairs, on the server."""
         with self._translated():
-            counting: Any = self._where(collection, where).count()
-            return int(counting.get(timeout=_TIMEOUT_S)[0][0].value)
+            counting: Any = where_all(self._client.collection(collection), where).count()
+            return int(counting.get(retry=self._again, timeout=_TIMEOUT_S)[0][0].value)
 
     def transaction(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` atomically; under contention it runs again, up to 20 times, then Conflict."""
@@ -205,19 +206,13 @@ class FirestoreDocuments:
         for start in range(0, len(wanted), _BATCH):
             references = [self._reference(collection, key) for key in wanted[start : start + _BATCH]]
             snapshots = self._client.get_all(
-                references, field_paths=mask, transaction=transaction, timeout=_TIMEOUT_S
+                references, field_paths=mask, transaction=transaction, retry=self._again, timeout=_TIMEOUT_S
             )
             found.update({each.id: from_firestore(each.to_dict()) for each in snapshots if each.exists})
         return found
 
     def _reference(self, collection: str, key: str) -> firestore.DocumentReference:
         return self._client.collection(collection).document(key)
-
-    def _where(self, collection: str, where: tuple[tuple[str, Any], ...]) -> Any:
-        asked: Any = self._client.collection(collection)
-        for field, value in where:
-            asked = asked.where(filter=FieldFilter(field, "==", value))
-        return asked
 
     @contextmanager
     def _translated(self, *, contention: bool = False) -> Iterator[None]:
@@ -230,8 +225,12 @@ class FirestoreDocuments:
             if contention:
                 raise
             raise StoreUnavailable(f"{self._name}: Aborted") from error
-        except (google_errors.GoogleAPIError, GoogleAuthError) as error:
-            raise StoreUnavailable(f"{self._name}: {type(error).__name__}") from error
+        except GoogleAuthError as error:
+            hint = "gcloud auth application-default login"
+            raise StoreUnavailable(f"{self._name}: {type(error).__name__} ({hint})") from error
+        except google_errors.GoogleAPIError as error:
+            reason = error.cause if isinstance(error, google_errors.RetryError) else error
+            raise StoreUnavailable(f"{self._name}: {type(reason).__name__}") from error
 
 
 class _FirestoreTransaction:
@@ -270,16 +269,6 @@ class _FirestoreTransaction:
         self._wrote = True
         encode(collection, key, document)
         return self._documents._reference(collection, key)  # noqa: SLF001
-
-
-def _after(asked: Any, after: tuple[Any, ...], *, descending: bool) -> Any:
-    *value, key = after
-    if key:
-        return asked.start_after([*value, key])
-    # The empty key comes before every other, and is none that Firestore takes: what it parts are values.
-    if not value:
-        return asked.limit(0) if descending else asked
-    return asked.start_after(value) if descending else asked.start_at(value)
 
 
 def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3 import exceptions as http_errors
 
+from shared.adapters.http_deadline import bounded
 from shared.adapters.json_rpc_failures import CallRefused, NoAnswer
 from shared.adapters.patience import Patience
 from shared.errors import ChainUnavailable, ConfigError
@@ -184,8 +185,8 @@ def _authorization(parts: SplitResult) -> dict[str, str]:
 
 def _pool(proxy: str | None) -> urllib3.PoolManager:
     if proxy is None:
-        return urllib3.PoolManager(maxsize=_KEPT_CONNECTIONS)
+        return bounded(urllib3.PoolManager(maxsize=_KEPT_CONNECTIONS))
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     credentials = _authorization(parts).get("authorization")
     headers = {"proxy-authorization": credentials} if credentials else None
-    return urllib3.ProxyManager(parts.geturl(), maxsize=_KEPT_CONNECTIONS, proxy_headers=headers)
+    return bounded(urllib3.ProxyManager(parts.geturl(), maxsize=_KEPT_CONNECTIONS, proxy_headers=headers))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import ceil
+from typing import Any, Final
 
 import orjson
 
 from shared.errors import PlumblineError, RateLimited
 from shared.logging import redact
+
+_PAUSE_S: Final = 5
+_LONGEST_S: Final = 86_400
+"""A day: whoever asks for more is not waited for so long without a look."""
 
 Answer = tuple[bytes, int, dict[str, str]]
 
@@ -22,7 +27,7 @@ def problem(error: PlumblineError) -> Answer:
     headers = {"Content-Type": "application/problem+json"}
     if error.retryable:
         asked = error.retry_after_s if isinstance(error, RateLimited) else None
-        headers["Retry-After"] = str(int(asked or 5))
+        headers["Retry-After"] = str(_PAUSE_S if asked is None else min(max(1, ceil(asked)), _LONGEST_S))
     body = {
         "type": f"urn:plumbline:{error.code}",
         "title": error.code.replace("_", " "),

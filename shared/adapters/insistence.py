@@ -55,7 +55,7 @@ def insist(
                 gains, at = gains + 1, at - 1
         except (CallRefused, NotThere) as error:
             # It is an answer: some more times, in case that it was one of several nodes'.
-            if at == _ANSWERED_NO or (isinstance(error, CallRefused) and error.number in _NOT_PASSING):
+            if at >= _ANSWERED_NO or (isinstance(error, CallRefused) and error.number in _NOT_PASSING):
                 raise
         except ChainUnavailable as error:
             if last or type(error) not in _PASSING or monotonic() - started > _SOON_S:

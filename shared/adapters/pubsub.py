@@ -241,7 +241,8 @@ def _translated(what: str) -> Iterator[None]:
     except google_errors.GoogleAPIError as error:
         raise StoreUnavailable(f"Pub/Sub: {what}: {error}") from error
     except GoogleAuthError as error:
-        raise StoreUnavailable(f"Pub/Sub: {what}: {error}") from error
+        hint = "gcloud auth application-default login"
+        raise StoreUnavailable(f"Pub/Sub: {what}: {type(error).__name__} ({hint})") from error
 
 
 def _duration(seconds: float) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.alert_text import body, subject
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from shared.ports import Notice
 
 _CHARSET: Final = "UTF-8"
+_WITHIN_S: Final = 20.0
+"""Seconds for all of it, less than a notice is one instance's (``shared/app/alerts.py``)."""
 
 
 class SesAlerts:
@@ -20,7 +23,10 @@ class SesAlerts:
 
     name: Final = "ses"
 
-    def __init__(self, sender: str, recipients: Sequence[str], region: str) -> None:
+    def __init__(
+        self, sender: str, recipients: Sequence[str], region: str, *, within_s: float = _WITHIN_S
+    ) -> None:
+        self._within_s = within_s
         self._sender = sender
         self._recipients = list(recipients)
         self._region = region
@@ -28,6 +34,23 @@ class SesAlerts:
 
     def send(self, notice: Notice) -> None:
         """Send the notice; SinkUnavailable with SES' error code, without an address."""
+        # In a thread that is left behind: what boto3 is told bounds each read, and an answer may trickle.
+        failed: list[Exception] = []
+        sending = threading.Thread(target=self._try, args=(notice, failed), name="ses", daemon=True)
+        sending.start()
+        sending.join(self._within_s)
+        if sending.is_alive():
+            raise SinkUnavailable(f"SES did not answer within {self._within_s:g} s")
+        if failed:
+            raise failed[0]
+
+    def _try(self, notice: Notice, failed: list[Exception]) -> None:
+        try:
+            self._send(notice)
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            failed.append(error)
+
+    def _send(self, notice: Notice) -> None:
         # Only now: it takes 0.1 s, and most processes never have an alert to tell.
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 

@@ -84,8 +84,11 @@ class ActionCalls:
             if wallet is not None:
                 known[source] = wallet
         if state.get("contractKey") == spec.key and not needed <= {*known, *itself}:
-            for milestone in state.get("milestones", {}).values():
-                known |= self._earlier(spec, milestone.get("transactionHash"), key, chain)
+            milestones = state.get("milestones")
+            # A state that somebody edited tells nothing of its milestones, until it is put right.
+            for milestone in milestones.values() if isinstance(milestones, dict) else ():
+                if isinstance(milestone, dict):
+                    known |= self._earlier(spec, milestone.get("transactionHash"), key, chain)
         return {**known, **itself}
 
     def _names(self, transfer: str) -> tuple[str, str | None]:
@@ -107,15 +110,16 @@ class ActionCalls:
         """Return what an earlier call of this transfer said: by source, and by the name of an argument."""
         if not isinstance(transaction_hash, str) or not is_hash(transaction_hash):
             return {}
-        if transaction_hash not in self._said:
-            if len(self._said) >= _MOST_KEPT:
-                self._said.clear()
+        said = self._said.get(transaction_hash)
+        if said is None:
             sent = chain.transaction(transaction_hash)
             if sent is None or sent.block_hash is None:
                 return {}  # taken back by a reorg, perhaps for a moment
-            fits = sent.ok and sent.to == spec.address
-            self._said[transaction_hash] = _said(spec, sent.data) if fits else {}
-        said = self._said[transaction_hash]
+            said = _said(spec, sent.data) if sent.ok and sent.to == spec.address else {}
+            # Other threads may clear it at any moment: nothing is read back from it.
+            if len(self._said) >= _MOST_KEPT:
+                self._said.clear()
+            self._said[transaction_hash] = said
         # A transaction may do this for several transfers: what it says of another one is not this one's.
         return said if said.get(Source.TRANSFER_HASH) == key else {}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
-from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers
+from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers, read_singly
 from shared.app.reorgs import common_ancestor, dropped, removals, same_chain
 from shared.domain.metrics import (
     BLOCK_LATENCY,
@@ -34,9 +34,24 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _BY_BLOCK_AT_ONCE: Final = 16
 """Blocks near the tip that one step reads, each by a request of its own, before the cursor moves."""
+_UNSETTLED: Final = 32
+"""Blocks below the head where a node's log index may lag, however final the chain calls them."""
 
 Outcome = tuple[Progress, "Cursor | None"]
 """What a step did, and the cursor after it; None: read it from the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearness:
+    """Heights where blocks near the head begin to be treated otherwise.
+
+    Through ``certain`` no block is taken back any more; above ``single`` blocks are remembered one by one,
+    above ``by_block`` they are asked for one by one, too.
+    """
+
+    certain: int
+    single: int
+    by_block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +98,17 @@ class Advance:
         """Read which blocks are kept; only now, when nobody with a lower fence can add to them."""
         self._published = self._store.published()
 
-    def read_on(self, cursor: Cursor, head: Header, certain: int) -> Outcome:
-        """Read the next blocks up to ``head``; through height ``certain`` no block is taken back."""
+    def read_on(self, cursor: Cursor, head: Header, final: int | None) -> Outcome:
+        """Read the next blocks up to ``head``; through height ``final`` the chain calls them final."""
         self.settled, self.seen = (), Seen()
-        single = head.number - self._settings.window
-        if cursor.number >= single:
-            return self._read(cursor, min(head.number, cursor.number + _BY_BLOCK_AT_ONCE), head, certain)
+        near = self._nearness(head.number, final)
+        if cursor.number >= near.by_block:
+            return self._read(cursor, min(head.number, cursor.number + _BY_BLOCK_AT_ONCE), head, near)
         width = self._width.within(self._chain.range_limit)
         self._metrics.gauge(RANGE_BLOCKS, width, chain=self._label)
-        last = min(single, cursor.number + width)
+        last = min(near.single if cursor.number < near.single else near.by_block, cursor.number + width)
         try:
-            return self._read(cursor, last, head, certain)
+            return self._read(cursor, last, head, near)
         except RangeRefused:
             if self._width.within(self._chain.range_limit) >= last - cursor.number:
                 raise  # it does not know better than before: a failure like any other
@@ -103,7 +118,9 @@ class Advance:
         """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg."""
         if not blocks:
             return 0
-        counter, returned, kept = self._store.prepare(blocks, certain, self._settings.publish_batch)
+        counter, returned, kept = self._store.prepare(
+            blocks, certain, self._settings.publish_batch, self._published
+        )
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
         count = self._publish.send(self._publish.appearing(self._chain.chain_id, blocks, counter, returned))
@@ -144,10 +161,16 @@ class Advance:
         _LOG.info("chain %s: back to block %s, %s logs removed", self._label, moved.number, count)
         return Progress(more=True, read_through=moved.number, removed=count), None
 
-    def _read(self, cursor: Cursor, last: int, head: Header, certain: int) -> Outcome:
+    def _nearness(self, head: int, final: int | None) -> _Nearness:
+        single = head - self._settings.window
+        if final is None:
+            return _Nearness(certain=single, single=single, by_block=single)
+        return _Nearness(min(single, final), single, max(single, min(final, head - _UNSETTLED)))
+
+    def _read(self, cursor: Cursor, last: int, head: Header, near: _Nearness) -> Outcome:
         if last == cursor.number:
             return self.undo(cursor, head.number)
-        first, single = cursor.number + 1, head.number - self._settings.window
+        first, single = cursor.number + 1, near.single
         # A kill may have left blocks that were published and never counted as read.
         published = [block for block in self._published if first <= block.number <= last]
         every = range(first, last + 1) if first > single else (first, last)
@@ -162,8 +185,8 @@ class Advance:
         if orphans:
             same_chain(self._chain)
             return self._take_back(cursor, cursor.number, orphans)
-        read = self._window(first, last, headers, by_block=first > single)
-        moved, settled = cursor.moved(read.segments, certain, single)
+        read = self._window(first, last, headers, near)
+        moved, settled = cursor.moved(read.segments, near.certain, single)
         count = self.publish(read.blocks, moved.certified)
         gone = {block for block in self._published if block.number <= moved.certified}
         self._store.move(moved, gone, settled)
@@ -173,13 +196,18 @@ class Advance:
         self._tell(moved, headers, settled, read)
         return Progress(moved.number < head.number, moved.number, head.number, published=count), moved
 
-    def _window(self, first: int, last: int, headers: Mapping[int, Header], *, by_block: bool) -> WindowRead:
+    def _window(self, first: int, last: int, headers: Mapping[int, Header], near: _Nearness) -> WindowRead:
         with_senders = self._settings.with_senders
-        if by_block:
+        asked = [headers[number] for number in range(first, last + 1)] if first > near.single else []
+        if first > near.by_block:
             # Neither a reorg nor a node that lags can pass off less than the block has.
-            asked = [headers[number] for number in range(first, last + 1)]
             return read_by_block(self._chain, asked, self._addresses, with_senders=with_senders)
-        read = read_by_range(self._chain, first, headers, last, self._addresses, with_senders=with_senders)
+        if asked:
+            read = read_singly(self._chain, asked, self._addresses, with_senders=with_senders)
+        else:
+            read = read_by_range(
+                self._chain, first, headers, last, self._addresses, with_senders=with_senders
+            )
         self._width.adapt(sum(segment.logs for segment in read.segments))
         return read
 

@@ -1,8 +1,6 @@
 """The life of an alert: it opens once, is repeated ever more rarely while it stands, and closes.
 
-``alerts/{key}``: ``key``, ``severity``, ``title``, ``detail``, ``passing``, ``open``, ``openedAt``,
-``raisedAt``, ``raised``, ``closedAt``, ``untold`` (some sink has not been told yet), and ``sinks``: of each
-sink how many ``notices`` it took and from when (``dueAt``) it may have the next one.
+Its document: ``shared/app/alert_life.py``.
 
 Who sends a notice first moves its ``dueAt`` on by a minute, in a transaction: so no two instances send the
 same one. It counts as sent once the sink has taken it; what was sent by an instance that died before it
@@ -13,17 +11,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
+from shared.app.alert_life import closed, is_sound, notice_of, raised, time_of
 from shared.domain.metrics import ALERTS_FAILED, ALERTS_SENT
 from shared.errors import PlumblineError
-from shared.ports import CLOSED, OPENED, REPEATED, Alert, Notice, Query
+from shared.ports import Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-    from shared.ports import AlertSink, Clock, Document, Documents, Metrics, Transaction
+    from shared.ports import Alert, AlertSink, Clock, Document, Documents, Metrics, Transaction
 
 ALERTS: Final = "alerts"
 STORE: Final = "store"
@@ -34,7 +34,6 @@ _CLAIM_S: Final = 60.0
 _RAISED_EVERY_S: Final = 30.0
 """The same trouble a hundred times a second is one transaction each half minute."""
 _AT_ONCE: Final = 100
-_INTEGERS: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,14 @@ class AlertSettings:
     """How often an alert is told.
 
     ``repeat_s``: seconds from the opening to the first repetition, doubled from one to the next up to
-    ``longest_s``. ``quiet_s``: a passing alert closes when it was not raised for so long.
+    ``longest_s``. ``quiet_s``: a passing alert closes when it was not raised for so long. ``settle_s``: what
+    is said to be over closes when it has stayed away for so long; back before that, it has stood all along.
     """
 
     repeat_s: float = 3_600.0
     longest_s: float = 86_400.0
     quiet_s: float = 3_600.0
+    settle_s: float = 0.0
 
 
 class Alerts:
@@ -75,24 +76,32 @@ class Alerts:
             return
         self._raised[alert.key] = moment + _RAISED_EVERY_S
         now = self._clock.now()
-        self._change(alert.key, lambda stored: _raised(stored, alert, now))
+        self._change(alert.key, lambda stored: raised(stored, alert, now))
 
     def close(self, key: str) -> None:
-        """Say that it is over, if it is open."""
+        """Say that it is over, if it is open; it closes once it has stayed away for a while."""
         self._raised.pop(key, None)
         now = self._clock.now()
-        self._change(key, lambda stored: _closed(stored, now) if stored and stored["open"] else None)
+
+        def over(stored: Document | None) -> Document | None:
+            if not stored or not stored["open"]:
+                return None
+            since = {**stored, "overSince": stored.get("overSince") or now.isoformat()}
+            return closed(since, now) if self._has_settled(since, now) else since
+
+        self._change(key, over, repeats=False)
 
     def tend(self) -> None:
-        """Close the passing alerts that nobody raised for a while, and tell what a sink did not take."""
+        """Close what nobody raised or saw for a while, and tell what a sink did not take."""
         now = self._clock.now()
         quiet = now - timedelta(seconds=self._settings.quiet_s)
 
         def is_over(stored: Document) -> bool:
-            return bool(stored["open"] and stored["passing"] and _time(stored["raisedAt"]) <= quiet)
+            silent = stored["passing"] and time_of(stored["raisedAt"]) <= quiet
+            return bool(stored["open"] and (silent or self._has_settled(stored, now)))
 
         def tended(stored: Document | None) -> Document | None:
-            return _closed(stored, now) if stored and is_over(stored) else stored
+            return closed(stored, now) if stored and is_over(stored) else stored
 
         for field in ("open", "untold"):
             try:
@@ -101,7 +110,7 @@ class Alerts:
                 self._unkept("", error)
                 return
             for key, document in found:
-                if _is_sound(document) and (document["untold"] or is_over(document)):
+                if is_sound(document) and (document["untold"] or is_over(document)):
                     self._change(key, tended, repeats=False)
 
     def _change(
@@ -113,7 +122,7 @@ class Alerts:
         def work(transaction: Transaction) -> tuple[Document, list[str]] | None:
             stored = transaction.get(ALERTS, key)
             # What somebody edited until it is none any more is as good as no alert: it opens anew.
-            document = step(stored if stored is not None and _is_sound(stored) else None)
+            document = step(stored if stored is not None and is_sound(stored) else None)
             if document is None:
                 return None
             claimed, due = self._claimed(document, now, repeats=repeats)
@@ -141,7 +150,7 @@ class Alerts:
             entry = sinks.get(name) or (
                 {"notices": 0, "dueAt": now.isoformat()} if document["open"] else None
             )
-            if entry is None or _time(entry["dueAt"]) > now:
+            if entry is None or time_of(entry["dueAt"]) > now:
                 continue
             if not document["open"] and not entry["notices"]:
                 del sinks[name]  # it opened and closed without a word to this one
@@ -159,7 +168,7 @@ class Alerts:
         return any(name in self._sinks for name in told)
 
     def _send(self, name: str, document: Document) -> bool:
-        notice = _notice(document, name)
+        notice = notice_of(document, name)
         try:
             self._sinks[name].send(notice)
         except PlumblineError as error:
@@ -178,7 +187,7 @@ class Alerts:
 
         def work(transaction: Transaction) -> None:
             stored = transaction.get(ALERTS, key)
-            if stored is None or not _is_sound(stored):
+            if stored is None or not is_sound(stored):
                 return
             sinks = {**stored["sinks"]}
             another_life = stored["openedAt"] != told["openedAt"]
@@ -204,84 +213,13 @@ class Alerts:
         except PlumblineError as error:
             self._unkept(key, error)
 
+    def _has_settled(self, document: Document, now: datetime) -> bool:
+        since = document.get("overSince")
+        return since is not None and now - time_of(since) >= timedelta(seconds=self._settings.settle_s)
+
     def _pause_s(self, notices: int) -> float:
         return float(min(self._settings.repeat_s * 2.0 ** min(notices - 1, 30), self._settings.longest_s))
 
     def _unkept(self, key: str, error: PlumblineError) -> None:
         _LOG.error("alert %s: its state cannot be kept: %s", key, error)
         self._metrics.count(ALERTS_FAILED, sink=STORE)
-
-
-def _raised(stored: Document | None, alert: Alert, now: datetime) -> Document:
-    """Return the alert's document after it was raised: a new life where it was not open."""
-    goes_on = stored if stored is not None and stored["open"] else None
-    sinks = stored["sinks"] if stored is not None else {}
-    return {
-        "key": alert.key,
-        "severity": alert.severity,
-        "title": alert.title,
-        "detail": _storable(alert.detail),
-        "passing": alert.passing,
-        "open": True,
-        "openedAt": goes_on["openedAt"] if goes_on else now.isoformat(),
-        "raisedAt": now.isoformat(),
-        "raised": (goes_on["raised"] if goes_on else 0) + 1,
-        "closedAt": None,
-        "untold": True,
-        # For a sink that was told of a beginning and of no end, it has been open all the time.
-        "sinks": {name: entry for name, entry in sinks.items() if goes_on or entry["notices"]},
-    }
-
-
-def _closed(stored: Document, now: datetime) -> Document:
-    """Return the alert's document after its end: whoever was told of the alert is due to be told of that."""
-    sinks = {
-        name: {"notices": entry["notices"], "dueAt": now.isoformat() if entry["notices"] else entry["dueAt"]}
-        for name, entry in stored["sinks"].items()
-    }
-    return {**stored, "open": False, "closedAt": now.isoformat(), "sinks": sinks}
-
-
-def _notice(document: Document, sink: str) -> Notice:
-    alert = Alert(
-        document["key"], document["severity"], document["title"], document["detail"], document["passing"]
-    )
-    kind = CLOSED
-    if document["open"]:
-        kind = REPEATED if document["sinks"][sink]["notices"] else OPENED
-    return Notice(kind, alert, _time(document["openedAt"]), document["raised"])
-
-
-def _storable(value: Any) -> Any:
-    """Return what every store takes: what an error quotes may be half a surrogate pair or a huge number."""
-    if isinstance(value, dict):
-        return {str(key): _storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
-    if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < _INTEGERS):
-        return value
-    return str(value).encode("utf-8", "replace").decode()
-
-
-def _is_sound(document: Document) -> bool:
-    """Say whether a document is an alert's, as this module writes it."""
-    try:
-        times = [document["openedAt"], document["raisedAt"]]
-        times += [entry["dueAt"] for entry in document["sinks"].values()]
-        whole = [document["raised"], *(entry["notices"] for entry in document["sinks"].values())]
-        flags = [document[name] for name in ("open", "passing", "untold")]
-        texts = [document[name] for name in ("key", "severity", "title")]
-        aware = all(_time(each).tzinfo for each in times)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return False
-    return (
-        aware
-        and isinstance(document["detail"], dict)
-        and all(isinstance(each, int) for each in whole)
-        and all(isinstance(each, bool) for each in flags)
-        and all(isinstance(each, str) for each in texts)
-    )
-
-
-def _time(told: Any) -> datetime:
-    return datetime.fromisoformat(told)

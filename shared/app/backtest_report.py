@@ -7,10 +7,13 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.backtest import horizons, replay, score
 from shared.app.backtest_forecast import AHEAD, ForecastScore, score_forecasts
+from shared.domain.fee_chains import ETHEREUM
+from shared.domain.fees import next_base_fee
 from shared.domain.tips import REGIMES
 from shared.errors import InvalidInput
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from shared.app.backtest import Outcome
     from shared.app.backtest_rows import Recording
     from shared.app.fee_strategies import Strategy
+    from shared.domain.fee_blocks import BlockFees
 
 DRAWS: Final = 500
 LEVEL: Final = 0.95
@@ -73,7 +77,8 @@ class Line:
 class Report:
     """A back-test's result. ``bounds_wei``: base fees at which quiet ends and busy begins.
 
-    ``forecasts`` of the base fee are scored where headers are recorded.
+    ``forecasts`` of the base fee are scored where headers are recorded; of these, ``transitions`` are from a
+    block to its child, and ``exact`` those whose base fee is what Ethereum's rule makes of the parent.
     """
 
     kind: str
@@ -82,6 +87,8 @@ class Report:
     bounds_wei: tuple[int, int]
     lines: list[Line]
     forecasts: list[ForecastScore]
+    transitions: int = 0
+    exact: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it, wei as decimal strings."""
@@ -114,7 +121,17 @@ def backtest(
     rows = len(recording.blocks or recording.waits)
     kind = "headers" if recording.blocks else "waiting transactions"
     forecasts = [score_forecasts(recording.blocks, ahead) for ahead in AHEAD] if recording.blocks else []
-    return Report(kind, rows, within_blocks, bounds, lines, forecasts)
+    return Report(kind, rows, within_blocks, bounds, lines, forecasts, *_exactness(recording.blocks))
+
+
+def _exactness(blocks: Sequence[BlockFees]) -> tuple[int, int]:
+    """Return how many recorded blocks follow their parent, and how many of these by Ethereum's rule."""
+    pairs = [(old, new) for old, new in pairwise(blocks) if new.number == old.number + 1]
+    exact = sum(
+        next_base_fee(ETHEREUM, old.base_fee_wei, old.gas_used, old.gas_limit) == new.base_fee_wei
+        for old, new in pairs
+    )
+    return len(pairs), exact
 
 
 def _line(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BLOCK_S: Final = 12
 """Seconds between blocks (Ethereum since September 2022): turns seconds waited into blocks waited."""
+_YEAR_10000_S: Final = 253_402_300_800
+"""Past it a time is in milliseconds, or none."""
 _HEADERS: Final = {
     "number": {"number", "block", "blocknumber", "height"},
     "timestamp": {"timestamp", "time", "timestamps", "blocktimestamp", "blocktime"},
@@ -37,6 +39,8 @@ _WAITS: Final = {
     "gas_used": {"gasused"},
 }
 _TIP_AT: Final = re.compile(r"^(?:tip|reward)p(\d{1,3})(?:wei)?$")
+_ALL: Final = 100
+_LEAST_LIMIT: Final = 2
 _WHOLE: Final = re.compile(r"[0-9]{1,78}|0x[0-9a-f]{1,64}", re.IGNORECASE)
 
 
@@ -84,7 +88,7 @@ def _read(text: list[str], name: str) -> Recording:
     if waits:
         found = [rows.wait(at, row) for at, row in rows.read(text, separator)]
         return Recording(waits=tuple(sorted(found, key=lambda wait: (wait.received_s, wait.mined_s))))
-    tips = {int(match[1]): at for at, title in enumerate(plain) if (match := _TIP_AT.match(title))}
+    tips = _tip_columns(plain, titles, name)
     blocks: list[BlockFees] = []
     for at, row in rows.read(text, separator):
         block = rows.block(at, row, tips)
@@ -94,6 +98,21 @@ def _read(text: list[str], name: str) -> Recording:
             )
         blocks.append(block)
     return Recording(blocks=tuple(blocks))
+
+
+def _tip_columns(plain: list[str], titles: list[str], name: str) -> dict[int, int]:
+    """Say by percentile at which place its tip stands."""
+    places: dict[int, int] = {}
+    for at, title in enumerate(plain):
+        match = _TIP_AT.match(title)
+        if match is None:
+            continue
+        percentile = int(match[1])
+        if percentile > _ALL or "." in titles[at] or percentile in places:
+            wrong = "stands there already" if percentile in places else "is no whole percentile"
+            raise InvalidInput(f"{name}: row 1, column {titles[at].strip()}: {wrong}")
+        places[percentile] = at
+    return places
 
 
 def _columns(wanted: Mapping[str, set[str]], plain: list[str], name: str) -> dict[str, int]:
@@ -138,6 +157,8 @@ class _Rows:
     def block(self, at: int, row: list[str], tips: Mapping[int, int]) -> BlockFees:
         """Make a block of a row; a tip that is left empty is not known."""
         number, timestamp, base_fee, used, limit = (self._whole(at, row, self.columns[f]) for f in _HEADERS)
+        if limit < _LEAST_LIMIT:
+            raise self._wrong(at, self.columns["gas_limit"], "is no limit that a block can aim at half of")
         known: dict[float, int] = {
             p: self._whole(at, row, place) for p, place in tips.items() if row[place].strip()
         }
@@ -166,8 +187,8 @@ class _Rows:
             seconds = float(row[place])
         except ValueError:
             raise self._wrong(at, place, "is no number of seconds") from None
-        if not isfinite(seconds) or seconds < 0:
-            raise self._wrong(at, place, "is no number of seconds of 0 or more")
+        if not isfinite(seconds) or not 0 <= seconds < _YEAR_10000_S:
+            raise self._wrong(at, place, "is no number of seconds (since 1970) of 0 or more")
         return seconds
 
     def _wrong(self, at: int, place: int, what: str) -> InvalidInput:

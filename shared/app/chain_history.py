@@ -6,8 +6,9 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.events import CORRECTION, external_events, hex_number, id_of_log, is_ours
+from shared.domain.events import CORRECTION, external_events, is_ours
 from shared.domain.lifecycle import STEPS
+from shared.domain.log_coordinates import hex_number, id_of_log
 from shared.errors import ChainUnavailable, RangeRefused, UndecodableLog
 
 if TYPE_CHECKING:

@@ -60,10 +60,10 @@ class ChainTip:
             self._due = now + self._settings.poll_s
         return head
 
-    def certain(self, head: Header) -> int:
-        """Return the height through which no block is taken back: those are final and out of the window."""
-        window = head.number - self._settings.window
-        return window if self._finalized is None else min(window, self._finalized.number)
+    @property
+    def final(self) -> int | None:
+        """The height of the last final block; None where the node cannot say."""
+        return None if self._finalized is None else self._finalized.number
 
     def _final(self, head: Header) -> Header | None:
         if self._depth is None:

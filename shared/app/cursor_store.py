@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shared.app.lease import Lease
     from shared.domain.completeness import Segment
-    from shared.ports import Clock, Document, Documents, Transaction
+    from shared.ports import Clock, Document, Documents, RawLog, Transaction
 
 CURSORS: Final = "chain_cursors"
 PUBLISHED: Final = "published_blocks"
@@ -88,18 +88,28 @@ class CursorStore:
         return [found[block.key] for block in blocks if block.key in found]
 
     def prepare(
-        self, blocks: Sequence[BlockRead], certain: int, most_logs: int
+        self,
+        blocks: Sequence[BlockRead],
+        certain: int,
+        most_logs: int,
+        published: Iterable[PublishedBlock] = (),
     ) -> tuple[int, dict[str, int], list[PublishedBlock]]:
         """Keep what may have to be taken back (above height ``certain``), before it is published.
+
+        Of what is ``published`` already each block keeps the logs that this reading lacks: they were told of.
 
         Returns the reorg counter to publish at, the counter at which each block that is canonical again
         had been taken back, and the documents written. A block taken back at the present value of the
         counter raises it, so that what is published now outranks the removal.
         """
-        parts = self._parts([block for block in blocks if block.header.number > certain], most_logs)
+        uncertain = [block for block in blocks if block.header.number > certain]
+        concerned = {block.header.hash for block in uncertain}
+        known = [block.key for block in published if block.hash in concerned]
 
-        def work(transaction: Transaction) -> tuple[int, dict[str, int]]:
+        def work(transaction: Transaction) -> tuple[int, dict[str, int], list[PublishedBlock]]:
             self._fenced(transaction)
+            before = [document for key in known if (document := transaction.get(PUBLISHED, key))]
+            parts = self._parts([_with_known(block, before) for block in uncertain], most_logs)
             heads = read_heads(transaction, self._chain_id)
             counter, removed = int(heads["reorgCounter"]), heads["removedBlocks"]
             hashes = [block.header.hash for block in blocks]
@@ -108,10 +118,9 @@ class CursorStore:
                 counter = raise_counter(transaction, self._chain_id, heads, {})
             for block, document in parts.items():
                 transaction.put(PUBLISHED, block.key, document)
-            return counter, returned
+            return counter, returned, list(parts)
 
-        counter, returned = self._documents.transaction(work)
-        return counter, returned, list(parts)
+        return self._documents.transaction(work)
 
     def move(
         self, cursor: Cursor, forgotten: Iterable[PublishedBlock], settled: Sequence[Segment] = ()
@@ -201,3 +210,18 @@ class CursorStore:
             "readAt": read_at,
         }
         transaction.put(CURSORS, str(self._chain_id), document)
+
+
+def _with_known(read: BlockRead, documents: Iterable[Document]) -> BlockRead:
+    """Return a reading of a block with the logs and senders that documents of the same block have besides."""
+    own = [document for document in documents if document["hash"] == read.header.hash]
+    if not own:
+        return read
+    logs = {_place(log): log for document in own for log in document["logs"]}
+    logs |= {_place(log): log for log in read.logs}
+    senders = {key: sender for document in own for key, sender in document.get("senders", {}).items()}
+    return replace(read, logs=[logs[place] for place in sorted(logs)], senders={**senders, **read.senders})
+
+
+def _place(log: RawLog) -> tuple[int, str, str]:
+    return int(log["logIndex"], 16), log["transactionHash"].lower(), log["address"].lower()

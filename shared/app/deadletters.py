@@ -14,7 +14,7 @@ from shared.errors import NotFound, PlumblineError
 from shared.ports import Alert, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, MutableSequence, Sequence
     from datetime import datetime
 
     from shared.app.alerts import Alerts
@@ -96,22 +96,43 @@ class DeadLetter:
     payload: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class FailedAgain:
+    """A letter whose replay failed at once: it lies buried anew, as ``letter``, with its new cause."""
+
+    message_id: str
+    letter: str
+    cause: str
+    detail: str
+
+
 @dataclass(slots=True)
 class Replayed:
-    """Ids of dead letters published again, and of those asked for that were not found."""
+    """Ids of dead letters sent on their way again, and of those asked for that were not found.
+
+    ``failed``: those among ``replayed`` that are known to have failed again. Of a message that was published
+    the handler will tell.
+    """
 
     replayed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    failed: list[FailedAgain] = field(default_factory=list)
 
 
 class DeadLetters:
     """Looks at the dead letters of one subscription and sends them on their way again."""
 
     def __init__(
-        self, bus: Bus, subscription: str = CHAIN_LOGS_DEAD, *, projection: ProjectEvents | None = None
+        self,
+        bus: Bus,
+        subscription: str = CHAIN_LOGS_DEAD,
+        *,
+        projection: ProjectEvents | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._bus = bus
         self._projection = projection
+        self._metrics = metrics
         self._subscription = subscription
 
     def list(self, limit: int) -> Sequence[DeadLetter]:
@@ -127,7 +148,7 @@ class DeadLetters:
         """Send these dead letters (all if None) back to where they came from, then take them off.
 
         A message is published to its topic again, an event is projected from the store. What fails again
-        is a new letter with its new cause and stands in nobody's way.
+        is a new letter with its new cause, counted and told of, and stands in nobody's way.
 
         A replay that is cut off between the two leaves letters to be replayed twice: handlers are
         idempotent. All are gathered before the first is sent, so what fails again and comes back as a new
@@ -141,7 +162,7 @@ class DeadLetters:
             chosen = [each for each in held.values() if wanted is None or each.message_id in wanted]
             for first in range(0, len(chosen), _PAGE):
                 page = chosen[first : first + _PAGE]
-                self._send(page)
+                done.failed += self._send(page)
                 for each in page:
                     del held[each.message_id]
                     done.replayed.append(each.message_id)
@@ -163,39 +184,50 @@ class DeadLetters:
             if len(held) == known:
                 return
 
-    def _send(self, page: Sequence[Delivery]) -> None:
-        originals = sorted((_original(each.message) for each in page), key=lambda pair: pair[0])
-        for source, pairs in groupby(originals, key=lambda pair: pair[0]):
-            messages = [message for _, message in pairs]
-            if source == EVENTS_SOURCE:
-                self._project(messages)
-            else:
-                self._publish(source, messages)
+    def _send(self, page: Sequence[Delivery]) -> Sequence[FailedAgain]:
+        failed: MutableSequence[FailedAgain] = []  # `list` is a method here
+        originals = sorted(
+            ((*_original(each.message), each.message_id) for each in page), key=lambda found: found[0]
+        )
+        for source, found in groupby(originals, key=lambda original: original[0]):
+            letters = [(identity, message) for _, message, identity in found]
+            failed += (self._project if source == EVENTS_SOURCE else self._publish)(source, letters)
         self._bus.ack(self._subscription, [each.ack_id for each in page])
+        return failed
 
-    def _publish(self, topic: str, messages: Sequence[Message]) -> None:
+    def _publish(self, topic: str, letters: Sequence[tuple[str, Message]]) -> Sequence[FailedAgain]:
         """Publish all; one that no topic takes (it is empty) is buried anew, and keeps nobody back."""
         try:
-            self._bus.publish(topic, messages)
+            self._bus.publish(topic, [message for _, message in letters])
         except PlumblineError as error:
             if error.retryable:
                 raise
-            if len(messages) == 1:
-                dead_letter(self._bus, _payload(messages[0].data), error, source=topic)
-                return
-            for message in messages:
-                self._publish(topic, [message])
+            if len(letters) == 1:
+                [(identity, message)] = letters
+                return [self._bury(identity, _payload(message.data), error, topic)]
+            return [failed for letter in letters for failed in self._publish(topic, [letter])]
+        return []
 
-    def _project(self, messages: Sequence[Message]) -> None:
+    def _project(self, source: str, letters: Sequence[tuple[str, Message]]) -> Sequence[FailedAgain]:
         """Project the events of these letters; one that still cannot count is buried anew, with its cause."""
-        for message in messages:
+        failed = []
+        for identity, message in letters:
             payload = _payload(message.data)
             try:
                 self._project_stored(payload.get("eventId"))
             except PlumblineError as error:
                 if error.retryable:
                     raise
-                dead_letter(self._bus, payload, error, source=EVENTS_SOURCE)
+                failed.append(self._bury(identity, payload, error, source))
+        return failed
+
+    def _bury(
+        self, identity: str, payload: dict[str, Any], cause: PlumblineError, source: str
+    ) -> FailedAgain:
+        letter = dead_letter(self._bus, payload, cause, source=source)
+        if self._metrics is not None:
+            self._metrics.count(DEAD_LETTERS, source=source, cause=cause.code)
+        return FailedAgain(identity, letter, cause.code, str(cause)[:_DETAIL_BYTES])
 
     def _project_stored(self, event_id: Any) -> None:
         if self._projection is None or not isinstance(event_id, str):

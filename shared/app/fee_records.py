@@ -17,7 +17,7 @@ from shared.domain.fee_record import (
     samples_key,
     tip_samples,
 )
-from shared.errors import CorruptEvent, PlumblineError, StoreUnavailable
+from shared.errors import CorruptEvent, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,7 @@ T = TypeVar("T")
 class FeeRecords:
     """Reads ``fee_history``, ``tip_samples`` and ``gas_samples``; the latter are kept in mind for a while.
 
-    ``trouble`` is the code of what went wrong when the store was last read, or ``good``: nothing that is
-    recorded is indispensable to a quote.
+    Nothing that is recorded is indispensable to a quote; ``trouble`` tells what could not be read.
     """
 
     def __init__(self, documents: Documents, clock: Clock, kept_s: float) -> None:
@@ -47,19 +46,28 @@ class FeeRecords:
         self._clock = clock
         self._kept_s = kept_s
         self._gas: dict[str, tuple[float, GasUse | None]] = {}
-        self.trouble = GOOD
+        self._troubles: dict[tuple[str, str], str] = {}
 
-    def rows(self, chain_id: int, head: int) -> dict[int, BlockFees]:
-        """Return the rows of the last blocks up to the head's height."""
+    def trouble(self, chain_id: int, contract_key: str, action: str) -> str:
+        """Return the code of what went wrong when last something was read of these, or ``good``."""
+        read = (
+            (FEE_HISTORY, str(chain_id)),
+            (TIP_SAMPLES, str(chain_id)),
+            (GAS_SAMPLES, samples_key(contract_key, action)),
+        )
+        return next((self._troubles[each] for each in read if each in self._troubles), GOOD)
+
+    def rows(self, chain_id: int, head: int) -> dict[int, BlockFees] | None:
+        """Return the rows of the last blocks up to the head's height; None where they cannot be read."""
         last = chunk_of(head)
         keys = [chunk_key(chain_id, chunk) for chunk in range(max(0, last - _CHUNKS + 1), last + 1)]
 
-        def read() -> dict[int, BlockFees]:
+        def read() -> dict[int, BlockFees] | None:
             found = self._documents.get_many(FEE_HISTORY, keys)
             rows = (row.fees for key in keys if key in found for row in chunk_rows(found[key]))
             return {fees.number: fees for fees in rows if fees.number <= head}
 
-        return self._read(read, {})
+        return self._read((FEE_HISTORY, str(chain_id)), read, None)
 
     def tips(self, chain_id: int) -> list[TipObservation]:
         """Return the tips and waits of our own transactions, oldest first."""
@@ -68,7 +76,7 @@ class FeeRecords:
             document = self._documents.get(TIP_SAMPLES, str(chain_id))
             return [] if document is None else [sample.observation for sample in tip_samples(document)]
 
-        return self._read(read, [])
+        return self._read((TIP_SAMPLES, str(chain_id)), read, [])
 
     def gas(self, contract_key: str, action: str) -> GasUse | None:
         """Return how much gas an action used, as receipts say; None where there are none."""
@@ -81,21 +89,18 @@ class FeeRecords:
             document = self._documents.get(GAS_SAMPLES, key)
             return None if document is None else gas_use(gas_samples(document))
 
-        use = self._read(read, None)
+        use = self._read((GAS_SAMPLES, key), read, None)
         if len(self._gas) >= _MOST_KEPT:
             self._gas.clear()
         self._gas[key] = (now, use)
         return use
 
-    def _read(self, read: Callable[[], T], without: T) -> T:
+    def _read(self, what: tuple[str, str], read: Callable[[], T], without: T) -> T:
         try:
             found = read()
         except (StoreUnavailable, CorruptEvent) as error:
-            self._tell(error)
+            self._troubles[what] = error.code
+            _LOG.warning("fee records not read, quotes go on without them: %s", error)
             return without
-        self.trouble = GOOD
+        self._troubles.pop(what, None)
         return found
-
-    def _tell(self, error: PlumblineError) -> None:
-        self.trouble = error.code
-        _LOG.warning("fee records not read, quotes go on without them: %s", error)

@@ -50,7 +50,7 @@ class FeeStore:
             found = transaction.get_many(FEE_HISTORY, [self._key(chunk) for chunk in sorted(chunks)])
             for chunk in sorted(chunks):
                 stored = found.get(self._key(chunk))
-                if stored is not None and int(stored.get("fence", 0)) > fence:
+                if stored is not None and _number(stored, "fence", 0) > fence:
                     raise Conflict(f"another listener of chain {self._chain_id} records its fees")
                 before = [] if stored is None else _rows(stored)
                 kept = [row for row in before if _stands(row, last, hashes)]
@@ -71,7 +71,7 @@ class FeeStore:
         oldest = chunk_of(max(last - self._kept + 1, 0))
         query = Query(where=(("chainId", self._chain_id),), fields=("chunk",))
         for key, document in self._documents.query(FEE_HISTORY, query):
-            if not oldest <= int(document.get("chunk", -1)) <= chunk_of(last):
+            if not oldest <= _number(document, "chunk", -1) <= chunk_of(last):
                 self._documents.delete(FEE_HISTORY, key)
 
     def _key(self, chunk: int) -> str:
@@ -85,6 +85,12 @@ def _of(rows: Iterable[FeeRow], chunk: int) -> list[FeeRow]:
 def _stands(row: FeeRow, last: int, hashes: Mapping[int, str]) -> bool:
     number = row.fees.number
     return number <= last and hashes.get(number, row.block_hash) == row.block_hash
+
+
+def _number(document: Document, field: str, otherwise: int) -> int:
+    """Return a number that we wrote; the other one where somebody changed it into something else."""
+    value = document.get(field)
+    return value if isinstance(value, int) else otherwise
 
 
 def _rows(document: Document) -> list[FeeRow]:

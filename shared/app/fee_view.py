@@ -34,6 +34,12 @@ _MOST_KEPT: Final = 5000
 """Calls of one block that are kept in mind."""
 _SPARE: Final = 8
 """Blocks asked for beyond those that should have come since."""
+_PASSED: Final = 64
+"""Heights of which it is known which block was passed there: no node that is used lags by more."""
+
+
+class _OutOfTime(ChainUnavailable):
+    """The latest block that an endpoint tells cannot be the chain's latest, by its time."""
 
 
 @dataclass(slots=True)
@@ -64,7 +70,8 @@ class FeeView:
 
     A head is taken for the latest until the next block is due; from then on it is looked at, at most every
     ``look_s``, and everything is asked anew, in one batch, when it is another one. Callers that come
-    meanwhile wait for that same batch, or for its failure.
+    meanwhile wait for that same batch, or for its failure. Behind one address there may be several nodes: a
+    head that was passed already is one's that lags, and what is known stays until it is too old.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class FeeView:
         self._snapshot: Snapshot | None = None
         self._failure: tuple[float, ChainUnavailable] | None = None
         self._recalled = False
+        self._passed: dict[int, str] = {}
         self._observed: tuple[float, list[TipObservation]] | None = None
         self.fresh_until_s = 0.0
 
@@ -111,7 +119,7 @@ class FeeView:
             if self._failure is not None and came_s <= self._failure[0] + self.fees.look_s:
                 raise self._failure[1]
             try:
-                snapshot = self._look(question)
+                snapshot = self._look_around(question)
             except ChainUnavailable as error:
                 self._failure = (self._clock.monotonic_s(), error)
                 raise
@@ -137,6 +145,16 @@ class FeeView:
         snapshot.asked.add(question)
         return snapshot if question in snapshot.gas else None
 
+    def _look_around(self, question: GasQuestion | None) -> Snapshot:
+        """Look; where the endpoint's head is too old, or from the future, once more at another one."""
+        try:
+            return self._look(question)
+        except _OutOfTime as error:
+            if len(self._chain.endpoints()) == 1:
+                raise
+            self._chain.doubt(str(error))
+            return self._look(question)
+
     def _look(self, question: GasQuestion | None) -> Snapshot:
         wanted = {} if question is None else {question: None}
         while self._wanted:
@@ -146,11 +164,16 @@ class FeeView:
             return self._ask(None, wanted)
         if self._clock.monotonic_s() >= self.fresh_until_s:
             head = self._chain.head()
-            if head.hash != snapshot.head.hash:
-                return self._ask(snapshot, wanted)
+            news = not self._is_passed(head) if head.hash != snapshot.head.hash else self._is_told(snapshot)
+            if news:
+                asked = self._ask(snapshot, wanted)
+                if asked is not snapshot:
+                    return asked
             self._keep(snapshot)
         if len(snapshot.gas) >= _MOST_KEPT:
-            snapshot.gas.clear()
+            # The latest stay: their callers may be about to read them.
+            for old in list(snapshot.gas)[: _MOST_KEPT // 2]:
+                del snapshot.gas[old]
             snapshot.asked.clear()
         missing = [question for question in wanted if question not in snapshot.gas]
         if missing:
@@ -159,19 +182,25 @@ class FeeView:
         return snapshot
 
     def _ask(self, previous: Snapshot | None, wanted: dict[GasQuestion, None]) -> Snapshot:
-        """Ask for everything: the calls wanted now, too, and those that were wanted at the block before."""
+        """Ask for everything: the calls wanted now, too, and those that were wanted at the block before.
+
+        Returns the previous snapshot where the node that answered is behind it.
+        """
         questions = [*dict.fromkeys([*wanted, *(previous.asked if previous else ())])][:_MOST_QUESTIONS]
         count = self._blocks_to_ask(previous)
         self._metrics.count(QUOTE_UPSTREAM, chain=self.name)
         reading = self._chain.fees(count, TIP_PERCENTILES, questions)
         head = reading.head
+        if previous is not None and self._is_passed(head.header):
+            return previous
         if reading.history is None and head.base_fee_wei is not None:
             self._history = max(_OVERLAP, count // 2)  # some nodes refuse as many
         known = dict(previous.blocks) if previous else {}
         # A first answer does without what is recorded where the node tells enough; the next block reads it.
         if not self._recalled and (previous is not None or reading.history is None):
-            known = self._records.rows(self._chain.chain_id, head.header.number) | known
-            self._recalled = True
+            rows = self._records.rows(self._chain.chain_id, head.header.number)
+            known = (rows or {}) | known
+            self._recalled = rows is not None  # what could not be read is read with the next block
         blocks = extended(known, head, reading.history)
         told = reading.history.base_fee_of(head.header.number + 1) if reading.history else None
         last = list(blocks.values())[-unbroken(blocks) :]
@@ -187,7 +216,27 @@ class FeeView:
         snapshot.asked.update(wanted)
         self._keep(snapshot)
         self._snapshot = snapshot
+        self._pass(head.header)
         return snapshot
+
+    def _is_told(self, snapshot: Snapshot) -> bool:
+        """Say whether the node was told another next base fee since, as anvil can be without a new block."""
+        if not self.fees.node_says or self.fees.block_s or snapshot.market is None:
+            return False
+        number = snapshot.head.number
+        history = self._chain.fee_history(number, 1, ())
+        told = None if history is None else history.base_fee_of(number + 1)
+        return told is not None and told != snapshot.market.following.wei
+
+    def _is_passed(self, head: Header) -> bool:
+        """Say whether quotes were of a later block already; a chain that is set back by hand may do that."""
+        return self.fees.block_s > 0 and self._passed.get(head.number) == head.hash
+
+    def _pass(self, head: Header) -> None:
+        """Take note of which blocks lie before this one, as far as heads have told."""
+        oldest = head.number - _PASSED
+        self._passed = {n: it for n, it in self._passed.items() if oldest < n < head.number}
+        self._passed[head.number - 1] = head.parent_hash
 
     def _blocks_to_ask(self, previous: Snapshot | None) -> int:
         if previous is None:
@@ -210,10 +259,10 @@ class FeeView:
         age_s = self._clock.now().timestamp() - snapshot.head.timestamp
         latest = f"the latest block of chain {self._chain.chain_id}, {snapshot.head.number}"
         if self.fees.stale_s is not None and age_s < -self.fees.stale_s:
-            raise DoubtfulAnswer(f"{latest}, is {-age_s:.0f} s ahead of this machine's clock")
+            raise _OutOfTime(f"{latest}, is {-age_s:.0f} s ahead of this machine's clock")
         if self.fees.stale_s is not None and age_s > self.fees.stale_s:
             most = f"at most {self.fees.stale_s:g} s are allowed"
-            raise ChainUnavailable(f"{latest}, is {age_s:.0f} s old, {most}: the node is behind")
+            raise _OutOfTime(f"{latest}, is {age_s:.0f} s old, {most}: the node is behind")
         # A clock that is behind the chain's does not make a block last longer.
         due_s = min(self.fees.block_s - age_s, self.fees.block_s)
         self.fresh_until_s = self._clock.monotonic_s() + max(due_s, self.fees.look_s)

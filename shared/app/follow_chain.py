@@ -167,7 +167,7 @@ class FollowChain:
             cursor = self._read_again(cursor, head.number)
             self._record(cursor, head)
             return Progress(more=False, read_through=cursor.number, head=head.number), cursor
-        progress, moved = self._way.read_on(cursor, head, self._tip.certain(head))
+        progress, moved = self._way.read_on(cursor, head, self._tip.final)
         if moved is not None:
             self._record(moved, head)
             self._again.settled(self._way.settled)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.app.backtest_report import REFERENCE, UNKNOWN, ratio, verdict
+from shared.app.backtest_report import REFERENCE, SAVES, UNKNOWN, ratio, verdict
 from shared.app.fee_export import recorded_blocks
 from shared.app.quote_request import chosen_chain, parse_query
 from shared.domain.actions import ACTIONS
@@ -29,10 +29,11 @@ from shared.domain.tips import TipModel
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
 
     from shared.domain.contract import Registry
+    from shared.domain.fee_chains import ChainFees
     from shared.domain.tips import TipChoice, TipObservation
     from shared.ports import Clock, Document, Documents
 
@@ -49,20 +50,27 @@ _MODEL_BLOCKS: Final = 300
 class GasReport:
     """Reports on one chain from what the listener recorded of the last 500 own transactions.
 
-    ``wallets``: the platform's; with none configured every transaction that called a contract counts as own.
+    ``chain_fees`` gives how a chain's fees work. ``wallets``: the platform's; with none configured every
+    transaction that called a contract counts as own.
     """
 
     def __init__(
-        self, documents: Documents, registry: Registry, clock: Clock, wallets: AbstractSet[str] = frozenset()
+        self,
+        documents: Documents,
+        registry: Registry,
+        clock: Clock,
+        chain_fees: Callable[[int], ChainFees],
+        wallets: AbstractSet[str] = frozenset(),
     ) -> None:
         self._documents = documents
+        self._chain_fees = chain_fees
         self._registry = registry
         self._clock = clock
         self._wallets = wallets
 
     def answer(self, query: str) -> Document:
         """Return the report for a query string; raises as ``report`` does."""
-        return self.report(parse_query(query))
+        return self.report(parse_query(query, _FIELDS))
 
     def report(self, given: dict[str, str]) -> Document:
         """Return the report for ``chain`` (which may be left out where one is configured).
@@ -90,7 +98,7 @@ class GasReport:
             "lastBlock": paid[-1].block_number if paid else None,
             "gasUsed": sum(each.gas_used for each in paid),
             "cost": str(sum(each.gas_used * each.price_wei for each in paid)),
-            "saving": _saving(paid),
+            "saving": _saving(paid, REFERENCE_TIP_WEI if self._chain_fees(chain_id).tips_paid else 0),
             "success": {
                 "rate": round(succeeded / steps, 6) if steps else None,
                 "succeeded": succeeded,
@@ -135,9 +143,13 @@ class GasReport:
         return tip_for(TipModel(observations, blocks, base_fee), base_fee, WITHIN_BLOCKS, WANTED, None)
 
 
-def _saving(paid: Sequence[PaidSample]) -> Document:
-    """Return how far our prices were below the default's at the same blocks, weighted by gas."""
-    parts = [(each, each.base_fee_wei + REFERENCE_TIP_WEI) for each in paid if each.gas_used]
+def _saving(paid: Sequence[PaidSample], tip_wei: int) -> Document:
+    """Return how far our prices were below the default's at the same blocks, weighted by gas.
+
+    ``tip_wei``: what the default would have tipped; 0 on a chain that takes no tips.
+    """
+    usual_prices = ((each, each.base_fee_wei + tip_wei) for each in paid if each.gas_used)
+    parts = [(each, usual) for each, usual in usual_prices if usual]
     stretches = [each.block_number // STRETCH_BLOCKS for each, _ in parts]
 
     def share(above: list[int]) -> Any:
@@ -145,14 +157,19 @@ def _saving(paid: Sequence[PaidSample]) -> Document:
         return ratio(list(zip(stretches, map(float, above), whole, strict=True)), 0)
 
     saved = share([(usual - each.price_wei) * each.gas_used for each, usual in parts])
-    most = share([REFERENCE_TIP_WEI * each.gas_used for each, _ in parts])
-    figure = dict.fromkeys(("value", "low", "high")) if saved is None else asdict(saved)
+    most = share([tip_wei * each.gas_used for each, _ in parts])
+    bounds = (None, None, None) if saved is None else (saved.value, saved.low, saved.high)
+    value, low, high = (None if each is None else round(each, 6) for each in bounds)
+    word = verdict(saved, most)
     return {
         "against": REFERENCE,
-        **figure,
+        "value": value,
+        "low": low,
+        "high": high,
         "n": len(parts),
         "most": None if most is None else round(most.value, 6),
-        "verdict": UNKNOWN if saved is None else verdict(saved, most),
+        # Of too few to have an interval nobody can say that it will last.
+        "verdict": UNKNOWN if word == SAVES and low is None else word,
     }
 
 

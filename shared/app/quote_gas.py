@@ -123,9 +123,14 @@ class QuoteGas:
         known = view.known(call.question)
         snapshot = known or view.snapshot(call.question)
         told = None if call.question is None else snapshot.gas.get(call.question)
+        if call.question is not None and told is None:
+            # Another thread's many questions pushed it out in between.
+            snapshot = view.snapshot(call.question)
+            told = snapshot.gas.get(call.question)
         use = self._records.gas(spec.key, request.action)
         table = ACTIONS[request.action].base_gas
-        limit = gas_limit(told, use, table, real=not call.made_up, because=call.because)
+        block_gas, real = snapshot.reading.head.gas_limit, not call.made_up
+        limit = gas_limit(told, use, table, block_gas=block_gas, real=real, because=call.because)
         data = None if told is None else told.revert
         reverted = None if data is None else read_revert(data, self._errors_of(spec))
         price = self._price(request, snapshot)
@@ -138,19 +143,21 @@ class QuoteGas:
             **parts.validity(head, request.within_blocks, view.expires_at(snapshot)),
             "congestion": parts.congestion(snapshot.congestion),
             "confidence": parts.overall(price, limit),
-            "records": self._records.trouble,
+            "records": self._records.trouble(spec.chain_id, spec.key, request.action),
         }
         self._served(view, began_s, asked=known is None)
         return document, view, snapshot
 
     def _price(self, request: QuoteRequest, snapshot: Snapshot) -> Document:
         key = (request.within_blocks, request.confidence)
-        if key not in snapshot.made:
+        priced: Document | None = snapshot.made.get(key)
+        if priced is None:
+            priced = self._priced(request, snapshot)
+            # Other threads may clear it at any moment: nothing is read back from it.
             if len(snapshot.made) >= _MOST_KEPT:
                 snapshot.made.clear()
-            snapshot.made[key] = self._priced(request, snapshot)
-        made: Document = snapshot.made[key]
-        return made
+            snapshot.made[key] = priced
+        return priced
 
     def _priced(self, request: QuoteRequest, snapshot: Snapshot) -> Document:
         reading, market = snapshot.reading, snapshot.market
@@ -162,10 +169,12 @@ class QuoteGas:
         quote = market.quote(request.within_blocks, request.confidence)
         if quote.tip is None:
             raise ChainUnavailable(f"{node} tells neither fee history nor a tip, and none is recorded")
-        if "usual" not in snapshot.made:
-            snapshot.made["usual"] = usual_prices(market.blocks, market.following.reckoned_wei)
+        usual = snapshot.made.get("usual")
+        if usual is None:
+            base_fee, paid = market.following.reckoned_wei, self._chain_fees(request.spec.chain_id).tips_paid
+            usual = snapshot.made["usual"] = usual_prices(market.blocks, base_fee, tips_paid=paid)
         expected = self._forecast(request.within_blocks, snapshot)
-        return parts.fees(quote, reading.head.base_fee_wei or 0, expected, snapshot.made["usual"])
+        return parts.fees(quote, reading.head.base_fee_wei or 0, expected, usual)
 
     def _forecast(self, ahead: int, snapshot: Snapshot) -> Forecast | None:
         market = snapshot.market
@@ -176,10 +185,10 @@ class QuoteGas:
         from shared.domain.fee_forecast import forecast  # noqa: PLC0415 - a first answer never needs it
 
         key = ("forecast", ahead)
-        if key not in snapshot.made:
-            snapshot.made[key] = forecast(market.blocks, market.following.rules, ahead)
-        made: Forecast | None = snapshot.made[key]
-        return made
+        made: tuple[Forecast | None] | None = snapshot.made.get(key)
+        if made is None:
+            made = snapshot.made[key] = (forecast(market.blocks, market.following.rules, ahead),)
+        return made[0]
 
     def _view(self, chain_id: int) -> FeeView:
         with self._views_lock:

@@ -92,7 +92,11 @@ def _responses() -> dict[str, Any]:
 def _report_responses() -> dict[str, Any]:
     quoted = _responses()
     schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Report"}}}
-    told = {"200": {"description": "the report, made anew", "content": schema}}
+    problem = quoted["400"]["content"]
+    told = {
+        "200": {"description": "the report, made anew", "content": schema},
+        "422": {"description": "what is recorded was changed by hand", "content": problem},
+    }
     return told | {status: quoted[status] for status in ("400", "405", "503")}
 
 

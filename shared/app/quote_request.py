@@ -13,6 +13,8 @@ from shared.domain.keys import can_be_key
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.domain.contract import ContractSpec, Registry
 
 FIELDS: Final = ("chain", "contract", "action", "transfer", "within_blocks", "confidence", "from", "data")
@@ -20,6 +22,7 @@ _ADDRESS: Final = r"0x[0-9a-f]{40}"
 _DATA: Final = r"0x(?:[0-9a-f]{2}){4,}"
 _DECIMAL: Final = r"[0-9]{1,3}(?:\.[0-9]{1,12})?"
 _MOST_DIGITS: Final = 18
+_LONGEST_NAME: Final = 60
 
 
 class QuoteRequest(NamedTuple):
@@ -37,7 +40,7 @@ class QuoteRequest(NamedTuple):
     data: bytes | None = None
 
 
-def parse_query(query: str) -> dict[str, str]:
+def parse_query(query: str, known: Sequence[str] = FIELDS) -> dict[str, str]:
     """Return the fields of a query string; InvalidInput for one that is unknown, doubled or no text."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
@@ -45,8 +48,8 @@ def parse_query(query: str) -> dict[str, str]:
         raise InvalidInput("the query is not of the form field=value&field=value in UTF-8") from error
     given: dict[str, str] = {}
     for name, value in pairs:
-        if name not in FIELDS:
-            raise InvalidInput(f"field {name} is not known; known are {', '.join(FIELDS)}")
+        if name not in known:
+            raise InvalidInput(f"field {_shown(name)} is not known; known are {', '.join(known)}")
         if name in given:
             raise InvalidInput(f"field {name} is given twice")
         given[name] = value
@@ -125,7 +128,9 @@ def _confidence(text: str | None) -> float:
     if text is None:
         return CONFIDENCE
     if not re.fullmatch(_DECIMAL, text) or not 0 < float(text) < 1:
-        raise InvalidInput("field confidence must be a number between 0 and 1, such as 0.95")
+        raise InvalidInput(
+            "field confidence must be a number between 0 and 1, of at most 12 decimals, such as 0.95"
+        )
     return float(text)
 
 
@@ -140,6 +145,12 @@ def _address(given: dict[str, str], field: str) -> str | None:
 
 def _whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def _shown(name: str) -> str:
+    """Return a field's name as it is said again to whoever sent it: not without end, and seen if empty."""
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+    return shown or "''"
 
 
 def _listed(values: object) -> str:

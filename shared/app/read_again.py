@@ -32,6 +32,8 @@ _LOT_BLOCKS: Final = 50
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
 _PROVE_AGAIN_S: Final = 60.0
+_TIP_S: Final = 0.1
+"""Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
 """Readings, each after twice the time, until an endpoint may witness for itself what it cannot prove."""
 
@@ -117,16 +119,20 @@ class ReadAgain:
         return cursor
 
     def _tip(self, cursor: Cursor) -> Cursor:
-        """Read one of the blocks above finality again that could not be proved."""
+        """Read blocks again that are kept in case of a reorg and could not be proved, for a moment."""
         now = self._clock.monotonic_s()
         recent = cursor.window[1:]
         self._provable = self._provable or any(s.grade == PROVED and s.logs for s in recent)
         unproved = [segment for segment in recent if segment.grade == SINGLE]
         self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
         self._due = {s: self._due.get(s, now + self._settings.second_reading_s) for s in unproved}
-        once = next((segment for segment in unproved if self._due[segment] <= now), None)
-        if once is None:
-            return cursor
+        for once in [segment for segment in unproved if self._due[segment] <= now]:
+            cursor = self._once_more(cursor, once, now)
+            if self._clock.monotonic_s() >= now + _TIP_S:
+                break
+        return cursor
+
+    def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
         self._due[once] = now + self._settings.second_reading_s * 2.0 ** self._tries[once]
         read = self._read_tip(once)

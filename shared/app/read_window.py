@@ -137,6 +137,34 @@ def read_by_range(
     return WindowRead([segment], _blocks(grouped, reading))
 
 
+def read_singly(
+    chain: Chain, headers: Sequence[Header], addresses: Sequence[str], *, with_senders: bool = False
+) -> WindowRead:
+    """Read neighbouring blocks in one log query, and those that it gives no log of one by one.
+
+    For what is final and still near the head: a block that the log index has not come to yet shows, and
+    costs no request where its bloom proves it empty. Raises RangeRefused, DoubtfulAnswer.
+    """
+    first, last = headers[0].number, headers[-1].number
+    reading = _distinct(chain, chain.read_range(first, last, addresses, with_senders=with_senders))
+    grouped = _grouped(chain, reading.logs, {header.number: header for header in headers})
+    segments = {
+        header.number: _segment(header.number, header, replace(reading, logs=logs), SINGLE)
+        for header, logs in grouped.items()
+    }
+    blocks = _blocks(grouped, reading)
+    silent = [header for header in headers if header not in grouped]
+    if silent:
+        again = read_by_block(chain, silent, addresses, with_senders=with_senders)
+        segments |= {segment.first: segment for segment in again.segments}
+        blocks += again.blocks
+    through = next((header.number - 1 for header in headers if header.number not in segments), last)
+    return WindowRead(
+        [segments[number] for number in range(first, through + 1)],
+        sorted((it for it in blocks if it.header.number <= through), key=lambda it: it.header.number),
+    )
+
+
 def _distinct(chain: Chain, reading: Reading) -> Reading:
     """Return the reading with each log once: some nodes repeat them."""
     logs = {(log.get("blockHash"), log.get("logIndex")): log for log in reading.logs}

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from shared.ports import Document, Documents, RawLog, Transaction
 
 _PENDING: Final = ".pending"
+_MOST_AHEAD_S: Final = 12.0
+"""Seconds by which the application's clock may be ahead of a block's time."""
 _MOST_EVENTS: Final = 200
 """Events of a transfer that are looked through for the one that says when a transaction was sent."""
 
@@ -176,8 +178,13 @@ def _sent_at(event: Document, name: str) -> float | None:
 
 
 def _blocks_since(sent_s: float, number: int, times: Mapping[int, int]) -> int | None:
-    """Return how many blocks came after that moment, up to this one; None where not all are known."""
+    """Return how many blocks came after that moment, up to this one; None where not all are known.
+
+    None, too, where the moment is well after the block: it was written down afterwards, and says nothing.
+    """
     waited = 0
+    if number in times and sent_s > times[number] + _MOST_AHEAD_S:
+        return None
     for height in range(number, -1, -1):
         made_s = times.get(height)
         if made_s is None:

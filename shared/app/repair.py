@@ -26,9 +26,9 @@ from shared.domain.events import (
     evidence_event,
     is_external,
     is_ours,
-    log_coordinates,
 )
 from shared.domain.lifecycle import STEPS, steps_needed
+from shared.domain.log_coordinates import log_coordinates
 from shared.domain.state import everything_told, is_superseded
 
 if TYPE_CHECKING:

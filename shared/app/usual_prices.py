@@ -25,8 +25,11 @@ class UsualPrice(NamedTuple):
     effective_wei: int | None
 
 
-def usual_prices(blocks: Sequence[BlockFees], next_base_fee_wei: int) -> list[UsualPrice]:
-    """Return what each default would put into a transaction now, whatever its deadline: they ask for none."""
+def usual_prices(blocks: Sequence[BlockFees], next_base_fee_wei: int, *, tips_paid: bool) -> list[UsualPrice]:
+    """Return what each default would put into a transaction now, whatever its deadline: they ask for none.
+
+    ``tips_paid``: the chain takes tips (``ChainFees.tips_paid``); else no default costs more than another.
+    """
     prices = []
     for strategy in strategies():
         if strategy.name == "plumbline":
@@ -34,11 +37,8 @@ def usual_prices(blocks: Sequence[BlockFees], next_base_fee_wei: int) -> list[Us
         price = strategy.price(iter(blocks[-_LOOKED_AT:]), 1)
         if price is None:
             continue
-        tip = (
-            None
-            if price.tip_wei is None
-            else effective_tip(price.max_fee_wei, price.tip_wei, next_base_fee_wei)
-        )
+        wanted = price.tip_wei if tips_paid else 0
+        tip = None if wanted is None else effective_tip(price.max_fee_wei, wanted, next_base_fee_wei)
         effective = None if tip is None else next_base_fee_wei + tip
         prices.append(UsualPrice(strategy.name, strategy.source, price.max_fee_wei, effective))
     return prices

@@ -25,7 +25,8 @@ class CongestionRules(NamedTuple):
 class Congestion(NamedTuple):
     """``level`` is high, medium, low or unknown; behind it the mean use of the last blocks, and the pending.
 
-    Either is None where the chain or the node cannot say; ``confidence`` is medium where one of them is.
+    Either is None where the chain or the node cannot say; ``confidence`` is medium where one of them is, or
+    where fewer than all of the blocks are known, and low where both is so.
     """
 
     level: str
@@ -50,5 +51,5 @@ def congestion(
         level = "medium"
     else:
         level = "low"
-    known = (mean_use is not None) + (pending is not None)
+    known = (len(last) == LOOKED_AT) + (pending is not None)
     return Congestion(level, ("low", "medium", "high")[known], mean_use, len(last), pending)

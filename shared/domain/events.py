@@ -7,7 +7,6 @@ path, the back-fill and the reconciler write one and the same event, whoever com
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.domain.hashing import digest, transfer_hash
 from shared.domain.keys import can_be_key
 from shared.domain.lifecycle import STEPS
-from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
+from shared.domain.log_coordinates import event_id
+from shared.errors import CorruptEvent, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,10 +28,7 @@ Event = dict[str, Any]
 """An event as stored in ``events/{eventId}`` (field names of the product, see docs/data-model.md)."""
 
 EVENTS: Final = "events"
-_HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 VERSION: Final = "1"
-SAFE_INTEGER: Final = 2**53
-"""Integers below it are the same in every JSON reader, and fit a document of either store."""
 TIME_LIMIT: Final = 253_402_300_800
 """Seconds since 1970 at which the year 10000 begins, which ISO 8601 cannot spell."""
 
@@ -61,8 +58,6 @@ EVENT_TYPES: Final = frozenset(
     ]
 )  # fmt: skip
 
-_ADDRESS_DIGITS: Final = 42
-_HASH_DIGITS: Final = 66
 _ID_DIGITS: Final = 64
 _UNHASHED: Final = frozenset(
     ("rolloverId", "sourceCustodianId", "destinationCustodianId", "participants", "audit", "reason")
@@ -78,11 +73,6 @@ _ACTION: Final = ("contract", "logIndex", "transferHash", "actionEventId", "acti
 def iso(seconds: int) -> str:
     """Return seconds since 1970 as ISO 8601 in UTC, such as ``2026-11-23T21:10:08Z``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def event_id(chain_id: int, contract: str, block_hash: str, transaction_hash: str, log_index: int) -> str:
-    """Return the id of the event that a log is."""
-    return digest([chain_id, contract.lower(), block_hash.lower(), transaction_hash.lower(), log_index])
 
 
 def evidence_id(chain_id: int, contract: str, transfer_hash: str, step: str, party: str) -> str:
@@ -103,52 +93,6 @@ def verdict_id(target: str, verdict_seq: int, verdict: str) -> str:
 def correction_id(original: str, rollover_id: str) -> str:
     """Return the id of the correction that gives an event to the transfer it turned out to belong to."""
     return digest([original, rollover_id, CORRECTION])
-
-
-def hex_number(value: object, field: str) -> int:
-    """Read a JSON-RPC quantity; raises UndecodableLog naming the field."""
-    if isinstance(value, str):
-        if value[:2] == "0x":
-            try:
-                return int(value, 16)
-            except ValueError:
-                pass
-    elif isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise UndecodableLog(f"log field {field} is not a quantity: {value!r}")
-
-
-def number_below(limit: int, value: object, field: str) -> int:
-    """Read a quantity from 0 to below ``limit``; raises UndecodableLog naming the log's field."""
-    number = hex_number(value, field)
-    if not 0 <= number < limit:
-        raise UndecodableLog(f"log field {field} is out of range: {number}")
-    return number
-
-
-def _hex_string(value: object, field: str, digits: int) -> str:
-    if isinstance(value, str) and len(value) == digits and _HEX.fullmatch(value):
-        return value.lower()
-    raise UndecodableLog(f"log field {field} is not {digits // 2 - 1} bytes of hex: {value!r}")
-
-
-def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where a raw log stands, as fields of an event's ``data``; UndecodableLog names what is off."""
-    return {
-        "chainId": chain_id,
-        "contract": _hex_string(log.get("address"), "address", _ADDRESS_DIGITS),
-        "blockNumber": number_below(SAFE_INTEGER, log.get("blockNumber"), "blockNumber"),
-        "blockHash": _hex_string(log.get("blockHash"), "blockHash", _HASH_DIGITS),
-        "transactionHash": _hex_string(log.get("transactionHash"), "transactionHash", _HASH_DIGITS),
-        # Chains number the logs of their own doing from the top of 32 bits down (0xffffffe2 on Gnosis).
-        "logIndex": number_below(SAFE_INTEGER, log.get("logIndex"), "logIndex"),
-    }
-
-
-def id_of_log(chain_id: int, log: Mapping[str, Any]) -> str:
-    """Return the event id of a raw log."""
-    at = log_coordinates(chain_id, log)
-    return event_id(chain_id, at["contract"], at["blockHash"], at["transactionHash"], at["logIndex"])
 
 
 def chain_event(

@@ -58,6 +58,14 @@ class ChainFees(NamedTuple):
     l1_apart: bool = False
     congestion: CongestionRules = _CROWDED
 
+    @property
+    def tips_paid(self) -> bool:
+        """Whether a tip costs anything: Arbitrum takes the base fee alone, whatever tip a transaction has.
+
+        Nitro `arbos/tx_processor.go`, `DropTip`. Whoever sets a tip there says that it is taken.
+        """
+        return self.tips or self.tip_wei > 0
+
 
 _OP: Final = ChainFees(OP_CANYON, header_says=True, block_s=2, look_s=0.5, stale_s=60, l1_apart=True)
 _ARBITRUM: Final = ChainFees(ARBITRUM_ONE, tips=False, block_s=0.25, look_s=0.5, stale_s=60, l1_in_gas=True)

@@ -110,7 +110,7 @@ class FeeMarket:
         choice = tip_for(model, self.following.reckoned_wei, min(within_blocks, _PATIENT), wanted, usual)
         if choice is None:
             return None if usual is None else Tip(usual, NODE, "low")
-        of_node = model.strange and usual is not None
+        of_node = usual is not None and (model.strange or choice.chance is None)
         source = NODE if of_node else LEARNED if model.observed else SEEN
         return Tip(
             choice.tip_wei, source, choice.confidence, choice.reached, choice.regime, choice.observations

@@ -31,7 +31,10 @@ TIP_PERCENTILES: Final = (10, 20, 30, 50, 90)
 GAS_SAMPLES_KEPT: Final = 50
 TIP_SAMPLES_KEPT: Final = 500
 PAID_SAMPLES_KEPT: Final = 500
-_MOST_GAS: Final = 1 << 63
+_MOST_COUNT: Final = 1 << 53
+"""No chain is as high, no transaction uses as much gas; sums of some hundred fit into 64 bits."""
+_MOST_WEI: Final = 1 << 256
+_MOST_DIGITS: Final = 78
 _LEARNED_SHARE: Final = 95
 
 
@@ -123,10 +126,7 @@ def gas_document(samples: Iterable[GasSample]) -> dict[str, Any]:
 def gas_samples(document: Mapping[str, Any]) -> list[GasSample]:
     """Return the samples of such a document, oldest first; CorruptEvent for what is none."""
     found = _lines(document, "samples", 3)
-    samples = [GasSample(fields[1], _whole(fields[0]), _whole(fields[2])) for fields in found]
-    if wrong := [sample for sample in samples if sample.gas_used >= _MOST_GAS]:
-        raise CorruptEvent(f"gas sample of {wrong[0].transaction_hash} is more than any block holds")
-    return samples
+    return [GasSample(fields[1], _count(fields[0]), _count(fields[2])) for fields in found]
 
 
 def gas_use(samples: Sequence[GasSample]) -> GasUse | None:
@@ -152,12 +152,12 @@ def tip_samples(document: Mapping[str, Any]) -> list[TipSample]:
     """Return the samples of such a document, oldest first; CorruptEvent for what is none."""
     samples = []
     for number, transaction_hash, *paid in _lines(document, "samples", 5):
-        tip, base_fee, waited = (_whole(field) for field in paid)
+        tip, base_fee = (_whole(field) for field in paid[:2])
         try:
-            seen = TipObservation(tip, base_fee, waited)
+            seen = TipObservation(tip, base_fee, _count(paid[2]))
         except InvalidInput as error:
             raise CorruptEvent(f"tip sample of {transaction_hash}: {error}") from error
-        samples.append(TipSample(transaction_hash, _whole(number), seen))
+        samples.append(TipSample(transaction_hash, _count(number), seen))
     return samples
 
 
@@ -174,10 +174,10 @@ def paid_samples(document: Mapping[str, Any]) -> list[PaidSample]:
     """Return the samples of such a document, oldest first; CorruptEvent for what is none."""
     samples = []
     for number, transaction_hash, contract_key, action, *paid in _lines(document, "samples", 7):
-        gas, price, base_fee = (_whole(field) for field in paid)
+        gas, (price, base_fee) = _count(paid[0]), (_whole(field) for field in paid[1:])
         if price < base_fee:
             raise CorruptEvent(f"paid sample of {transaction_hash}: a price below the base fee")
-        of = (transaction_hash, _whole(number), contract_key, action)
+        of = (transaction_hash, _count(number), contract_key, action)
         samples.append(PaidSample(*of, gas, price, base_fee))
     return samples
 
@@ -199,8 +199,8 @@ def _row(fields: list[str]) -> FeeRow:
     number, block_hash, *figures = fields
     try:
         tips = {float(at): _whole(tip) for at, tip in (pair.split(":") for pair in figures[4:])}
-        timestamp, base_fee, gas_used, gas_limit = (_whole(figure) for figure in figures[:4])
-        fees = BlockFees(_whole(number), timestamp, base_fee, gas_used, gas_limit, tips)
+        base_fee, gas_used, gas_limit = (_whole(figure) for figure in figures[1:4])
+        fees = BlockFees(_count(number), _count(figures[0]), base_fee, gas_used, gas_limit, tips)
     except (InvalidInput, ValueError) as error:
         raise CorruptEvent(f"row of block {number}: {error}") from error
     return FeeRow(fees, block_hash)
@@ -216,7 +216,16 @@ def _lines(document: Mapping[str, Any], field: str, fields: int, *, more: bool =
     return found
 
 
+def _count(text: str) -> int:
+    """Return a number of blocks, of seconds, or of a transaction's gas."""
+    number = _whole(text)
+    if number >= _MOST_COUNT:
+        raise CorruptEvent(f"{text} in a fee document is more than there can be")
+    return number
+
+
 def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise CorruptEvent(f"{text!r} in a fee document is no whole number")
+    # The length first: Python refuses to read an integer of thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS) or int(text) >= _MOST_WEI:
+        raise CorruptEvent(f"{text[:_MOST_DIGITS]!r} in a fee document is no whole number of 256 bits")
     return int(text)

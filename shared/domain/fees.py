@@ -7,6 +7,7 @@ on its change is known, or nothing, these functions say None for what nobody can
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 from typing import Final
 
 from shared.errors import InvalidInput
@@ -125,11 +126,19 @@ def lowest_next_limit(rules: FeeRules, gas_limit: int) -> int:
 def _steepest_limit(rules: FeeRules, lowest: int) -> int:
     """Return the limit, not below ``lowest``, of which a full block exceeds its (rounded) target most.
 
-    The excess over the target is largest at the largest limit with one and the same target, and falls as the
-    target grows: so it is the last limit that shares the target of the lowest one.
+    Of the limits with one and the same target the largest exceeds it most. That excess, as a share of the
+    target, falls as the target grows; but where the target's share is no unit fraction the rounding of the
+    limit goes up and down meanwhile, with a period of that share's numerator: one period is looked through.
     """
-    target = max(rules.target(lowest), 1)
-    return ((target + 1) * rules.target_of - 1) // rules.target_share
+    common = gcd(rules.target_share, rules.target_of)
+    share, whole = rules.target_share // common, rules.target_of // common
+    first = max(rules.target(lowest), 1)
+    steepest, its_target = 0, 1
+    for target in range(first, first + share):
+        limit = ((target + 1) * whole - 1) // share
+        if limit * its_target > steepest * target:
+            steepest, its_target = limit, target
+    return steepest
 
 
 def _check(right: bool, field: str) -> None:  # noqa: FBT001 (the condition is the point of the call)

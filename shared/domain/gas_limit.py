@@ -33,10 +33,17 @@ class GasLimit(NamedTuple):
 
 
 def gas_limit(
-    answer: GasAnswer | None, use: GasUse | None, table: int | None, *, real: bool, because: str | None = None
+    answer: GasAnswer | None,
+    use: GasUse | None,
+    table: int | None,
+    *,
+    block_gas: int,
+    real: bool,
+    because: str | None = None,
 ) -> GasLimit:
     """Choose: an estimate is never raised to the table, and a revert is an answer.
 
+    ``block_gas``: the gas limit of a block: with a buffer past it no node takes the transaction.
     ``real``: the call estimated is the one to be sent, with no argument made up. Confidence of an estimate
     is high then, else medium; of receipts high from 30, medium from 10; of the table it is low.
     """
@@ -44,14 +51,16 @@ def gas_limit(
         return GasLimit(None, None, REVERT, "high" if real else "low", use=use)
     if answer is not None and answer.gas is not None:
         confidence = "high" if real else "medium"
-        return GasLimit(_buffered(answer.gas), answer.gas, ESTIMATE, confidence, answer.l1_gas, use)
+        limit = _buffered(answer.gas, block_gas)
+        return GasLimit(limit, answer.gas, ESTIMATE, confidence, answer.l1_gas, use)
     because = answer.refused if answer is not None else because
     if use is not None:
         confidence = "high" if use.count >= _MANY else "medium" if use.count >= _SOME else "low"
-        return GasLimit(_buffered(use.p95), use.mean, RECEIPTS, confidence, use=use, because=because)
+        limit = _buffered(use.p95, block_gas)
+        return GasLimit(limit, use.mean, RECEIPTS, confidence, use=use, because=because)
     source = UNKNOWN if table is None else TABLE
     return GasLimit(table, table, source, "low", because=because)
 
 
-def _buffered(gas: int) -> int:
-    return -(-gas * (100 + _BUFFER_PERCENT) // 100)
+def _buffered(gas: int, most: int) -> int:
+    return max(gas, min(-(-gas * (100 + _BUFFER_PERCENT) // 100), most))

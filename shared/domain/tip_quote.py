@@ -36,5 +36,6 @@ def tip_for(
         return choice
     chance = model.chance(usual_wei, within_blocks)
     reached = chance is not None and chance >= wanted
-    confidence = "low" if unsure else choice.confidence
+    # Of a suggestion below every tip that was seen to get in nothing is known.
+    confidence = "low" if unsure or chance is None else choice.confidence
     return TipChoice(usual_wei, chance, reached, confidence, choice.regime, choice.observations)

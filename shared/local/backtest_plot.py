@@ -24,7 +24,9 @@ _THEIRS: Final = "#666666"
 
 
 def write_svg(report: Report, file: Path) -> None:
-    """Write the picture; InvalidInput where the file cannot be written."""
+    """Write the picture; InvalidInput where the file cannot be written, or has the name of another kind."""
+    if file.suffix.lower() != ".svg":
+        raise InvalidInput(f"plot: {file.name} does not end in .svg, which is what is drawn")
     try:
         file.write_text(svg(report), encoding="utf-8")
     except OSError as error:

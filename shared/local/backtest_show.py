@@ -58,10 +58,17 @@ def show_backtest(report: Report) -> None:
         )
         for line in lines:
             typer.echo(_row(line, horizons))
-    if report.forecasts:
-        typer.echo()
+    if report.transitions:
+        typer.echo(f"\n{_exactness(report)}")
     for score in report.forecasts:
         typer.echo(_forecast(score))
+
+
+def _exactness(report: Report) -> str:
+    told = f"next base fee: as Ethereum's rule says in {report.exact} of {report.transitions} blocks"
+    if report.exact == report.transitions:
+        return told
+    return f"{told}; plumbline's cap and forecast go by that rule here, and promise nothing for the others"
 
 
 def _row(line: Line, horizons: list[int]) -> str:

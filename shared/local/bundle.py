@@ -19,10 +19,12 @@ import orjson
 
 from shared.adapters.topology import TOPOLOGY
 from shared.config import known_settings
+from shared.config_numbers import NUMBERS
 from shared.contracts.registry import checksummed, load_registry
+from shared.domain.fee_settings import KEYS
 from shared.domain.metrics import LABELS, METRICS
 from shared.domain.schedules import SCHEDULES
-from shared.errors import ConfigError
+from shared.errors import ConfigError, InvalidInput
 from shared.local.bundle_imports import imports_of, signature_of
 from shared.local.bundle_requirements import Pins, distributions_of
 
@@ -41,17 +43,17 @@ _PROCESS_FILES: Final = {"Procfile": b"web: python main.py\n", ".python-version"
 def write_bundle(contracts: Path, out: Path) -> dict[str, Any]:
     """Write the archive of every function and the manifest into ``out``; return the manifest.
 
-    ConfigError for a registry that cannot be used.
+    ConfigError for a registry that cannot be used, InvalidInput for a place that cannot be written. The
+    manifest comes last: what was not finished has the one of before, whose digests Terraform finds wrong.
     """
     registry = load_registry(contracts)
     shipped = _contract_files(contracts)
     functions = sorted(main.parent for main in ROOT.glob("functions/*/main.py"))
-    out.mkdir(parents=True, exist_ok=True)
     described = {}
     for function in functions:
         kind = signature_of(function / "main.py", function.name)
         content = archive({**function_files(function), **shipped})
-        (out / f"{function.name}.zip").write_bytes(content)
+        _write(out / f"{function.name}.zip", content)
         described[function.name] = {
             "archive": f"{function.name}.zip",
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -67,15 +69,20 @@ def write_bundle(contracts: Path, out: Path) -> dict[str, Any]:
             }
             for spec in registry.contracts
         ],
+        "fee_keys": KEYS,
         "functions": described,
         "labels": LABELS,
         "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
+        "numbers": {
+            number.variable: {"least": number.least, "whole": isinstance(number.default, int)}
+            for number in NUMBERS.values()
+        },
         "schedules": {name: asdict(schedule) for name, schedule in SCHEDULES.items()},
         "settings": sorted(known_settings()),
         "subscriptions": {each.name: asdict(each) for each in TOPOLOGY},
     }
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
-    (out / MANIFEST).write_bytes(orjson.dumps(manifest, option=options) + b"\n")
+    _write(out / MANIFEST, orjson.dumps(manifest, option=options) + b"\n")
     return manifest
 
 
@@ -100,6 +107,14 @@ def archive(files: dict[str, bytes]) -> bytes:
             entry.create_system = 3  # Unix, whose modes these are
             made.writestr(entry, content)
     return buffer.getvalue()
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _contract_files(contracts: Path) -> dict[str, bytes]:

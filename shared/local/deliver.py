@@ -29,7 +29,9 @@ _HELD_AGAIN_S: Final = 1.0
 _IDLE_S: Final = 0.05
 _AWAY_S: Final = 0.2
 _QUIET_S: Final = 0.5
-"""Without a message for so long, there is no backlog of them."""
+"""Without a large message for so long, the past has been read."""
+_LARGE_BYTES: Final = 32_768
+"""A message of some fifty logs: more than a block brings where people watch."""
 
 
 class BusPush:
@@ -39,24 +41,28 @@ class BusPush:
         self._bus = bus
         self._pusher = pusher
         self._stop = stop
-        self._last_message = float("-inf")
+        self._last_large = float("-inf")
 
     def is_busy(self) -> bool:
-        """Say whether messages have come just now."""
-        return time.monotonic() - self._last_message < _QUIET_S
+        """Say whether large messages, those of a back-fill, have come just now."""
+        return time.monotonic() - self._last_large < _QUIET_S
 
     def run(self) -> None:
         """Push one after the other until told to stop; several threads may."""
         while not self._stop.is_set():
             deliveries = self._bus.pull(HANDLE_CHAIN_EVENT, 1)
             for delivery in deliveries:
-                self._last_message = time.monotonic()
+                self._note(delivery)
                 with self._held(delivery):
                     done = self._push(delivery)
                 self._settle(delivery, done)
-                self._last_message = time.monotonic()
+                self._note(delivery)
             if not deliveries:
                 self._stop.wait(_IDLE_S)
+
+    def _note(self, delivery: Delivery) -> None:
+        if len(delivery.message.data) >= _LARGE_BYTES:
+            self._last_large = time.monotonic()
 
     def _settle(self, delivery: Delivery, done: bool | None) -> None:  # noqa: FBT001 - what became of it
         if done is None:

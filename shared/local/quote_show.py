@@ -22,6 +22,8 @@ def show_quote(quote: Document) -> None:
         f" {quote['chainId']}: confidence {quote['confidence']}"
     )
     table = PlainTable(show_header=False)
+    for name in ("figure", "value", "source"):
+        table.add_column(name, overflow="fold")
     for name, value, source in _rows(quote):
         table.add_row(name, value, source)
     _CONSOLE.print(table)

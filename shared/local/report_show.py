@@ -34,7 +34,7 @@ def show_report(report: Document) -> None:
     if report["actions"]:
         table = PlainTable()
         for title in ("action", "contract", "transactions", "mean gas", "cost", "share"):
-            table.add_column(title)
+            table.add_column(title, overflow="fold")
         for line in report["actions"]:
             cost = gwei(line["cost"])
             counts = (str(line["transactions"]), f"{line['meanGas']:,}")
@@ -51,7 +51,8 @@ def _saving(saving: Document) -> str:
         return _NOBODY
     interval = "" if saving["low"] is None else f" [{saving['low']:.1%}, {saving['high']:.1%}]"
     figure = f"{saving['value']:.1%}{interval} of {saving['n']}, at most {saving['most']:.1%} was to be had"
-    return f"none ({figure})" if saving["verdict"] == "none" else figure
+    word = {"none": "none", "unknown": "not sure yet"}.get(saving["verdict"])
+    return figure if word is None else f"{word} ({figure})"
 
 
 def _share(value: float | None) -> str:

@@ -220,6 +220,8 @@ def replayed(done: Replayed, *, as_json: bool) -> None:
         print_json(asdict(done))
         return
     CONSOLE.print(f"{len(done.replayed)} replayed")
+    for again in done.failed:
+        CONSOLE.print(f"failed again: {again.message_id}, now {again.letter}: {again.cause}: {again.detail}")
     for identity in done.missing:
         CONSOLE.print(f"not found: {identity}")
 

@@ -22,16 +22,16 @@ _LONGEST_PAUSE_S: Final = 5.0
 _IN_FLIGHT: Final = 4
 _PAGE: Final = 1000
 _LOT: Final = 100
-_TRICKLE: Final = 20
+_TRICKLE: Final = 5
 _TRICKLE_PAUSE_S: Final = 0.25
 
 
 class Trigger:
     """Tells ``project_events`` of every event created, at least once, from a durable position.
 
-    While ``is_busy`` (messages are coming, whose handler projects what it appends) what Plumbline wrote is
-    told of at a trickle: the function would find nothing to do. What the application wrote (it is told by
-    its id, which is no hash) is never kept waiting behind it.
+    While ``is_busy`` (large messages are coming, whose handler projects what it appends) what Plumbline
+    wrote is told of at a trickle: the function would find nothing to do. What the application wrote (it is
+    told by its id, which is no hash) is never kept waiting behind it.
     """
 
     def __init__(

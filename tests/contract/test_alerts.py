@@ -26,6 +26,7 @@ from shared.app.alerts import ALERTS, Alerts, AlertSettings
 from shared.errors import SinkUnavailable
 from shared.ports import CLOSED, OPENED, REPEATED, Alert, Notice
 from tests.support.alerts import MemorySink
+from tests.support.trickle import BODY, HEAD, each_byte, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,6 +224,19 @@ def test_an_e_mail_from_an_address_that_is_not_verified_is_a_failure(aws: Any) -
         SesAlerts("stranger@example.net", [RECIPIENT], "eu-west-1").send(notice())
     assert "example" not in str(raised.value)
     assert not aws.sent_messages
+
+
+def test_an_e_mail_that_is_taken_byte_by_byte_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What boto3 bounds is each read: the sink gives up while the answer still comes."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    # boto3 keeps credentials for whoever comes next in this process.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with serving([*each_byte(HEAD), BODY]) as (url, through):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(SinkUnavailable, match="SES did not answer within 2 s"):
+            SesAlerts(SENDER, [RECIPIENT], "eu-west-1", within_s=2).send(notice())
+        assert not through.is_set()
 
 
 def test_an_e_mail_without_credentials_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

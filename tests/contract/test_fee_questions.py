@@ -124,6 +124,9 @@ def test_an_empty_block_has_no_tip_of_zero() -> None:
         HISTORY | {"gasUsedRatio": [0.5, True]}, HISTORY | {"gasUsedRatio": [0.5, -0.1]},
         HISTORY | {"baseFeePerGas": ["0x1", 2, "0x3"]}, HISTORY | {"oldestBlock": None},
         HISTORY | {"reward": [["0x1", "2"], ["0x3", "0x4"]]},
+        HISTORY | {"reward": [["0x1", hex(2**128)], ["0x3", "0x4"]]},
+        HISTORY | {"baseFeePerGas": ["0x3b9aca01", "0x3b9aca00", hex(2**128)]},
+        HISTORY | {"reward": [["0x1", "0x1_0"], ["0x3", "0x4"]]},
         HISTORY | {"oldestBlock": "0x10"}, HISTORY | {"oldestBlock": "0x65"},
         HISTORY | {"baseFeePerGas": ["0x3b9aca01", "0x3b9aca02", "0x3b9ac9ff"]},
     ],
@@ -132,6 +135,44 @@ def test_a_history_that_cannot_be_is_no_history(history: Any) -> None:
     """What is malformed, or does not fit the head, is refused, not quoted from."""
     with pytest.raises(ChainUnavailable):
         ask(node(eth_feeHistory=history))
+
+
+def test_tips_that_fall_with_their_percentile_are_unknown() -> None:
+    """A row of rewards in falling order is none: taken as it is, the lowest would be the dearest."""
+    reading, _ = ask(node(eth_feeHistory=HISTORY | {"reward": [["0x2", "0x1"], ["0x3", "0x4"]]}))
+    assert reading.history is not None
+    assert reading.history.tips == ({}, {10: 3, 50: 4})
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_history_of_no_block_is_none(nothing: Any) -> None:
+    """Where go-ethereum has no block to tell of it says null, or empty lists: no contradiction."""
+    reading, _ = ask(node(eth_feeHistory={"oldestBlock": "0x0", "gasUsedRatio": nothing}))
+    assert reading.history is None
+    assert reading.head.base_fee_wei == 10**9
+
+
+@pytest.mark.parametrize(
+    "history", [HISTORY | {"baseFeePerGas": None}, HISTORY | {"baseFeePerGas": []}, {}, "nothing"]
+)
+def test_a_legacy_chain_needs_no_fee_history(history: Any) -> None:
+    """A history without base fees is what a chain without base fees has: it stays a legacy chain."""
+    legacy = {name: value for name, value in BLOCK.items() if name != "baseFeePerGas"}
+    reading, _ = ask(node(eth_getBlockByNumber=legacy, eth_feeHistory=history))
+    assert (reading.head.base_fee_wei, reading.history, reading.gas_price_wei) == (None, None, 6)
+
+
+@pytest.mark.parametrize(
+    ("pool", "pending"),
+    [
+        ({"pending": 7}, 7), ({"pending": "0x07"}, 7), ({"pending": "many"}, None), ({"pending": -1}, None),
+        ({"pending": True}, None), ({"pending": [1]}, None), ({}, None), ([7], None), (None, None),
+    ],
+)  # fmt: skip
+def test_a_pool_told_in_another_shape_is_unknown_at_the_worst(pool: Any, pending: int | None) -> None:
+    """How many wait is the least of what a quote rests on: a node that says it otherwise is quoted from."""
+    reading, _ = ask(node(txpool_status=pool))
+    assert reading.pending == pending
 
 
 @pytest.mark.parametrize(
@@ -153,6 +194,8 @@ def test_a_history_may_be_one_block_off(history: Any) -> None:
         None, BLOCK | {"gasUsed": None}, BLOCK | {"gasLimit": "0x0", "gasUsed": "0x0"},
         BLOCK | {"gasUsed": "0x1c9c381"}, BLOCK | {"number": hex(2**60)}, BLOCK | {"timestamp": hex(2**40)},
         BLOCK | {"gasLimit": hex(2**64)}, BLOCK | {"baseFeePerGas": 1}, BLOCK | {"extraData": "zz"},
+        BLOCK | {"baseFeePerGas": hex(2**128)}, BLOCK | {"baseFeePerGas": {}}, BLOCK | {"extraData": {}},
+        BLOCK | {"baseFeePerGas": "0x3b9a_ca00"}, BLOCK | {"baseFeePerGas": "0x\N{FULLWIDTH DIGIT ONE}"},
         Refused(-32000, "no head"),
     ],
 )  # fmt: skip
@@ -160,6 +203,13 @@ def test_a_head_that_cannot_be_is_no_head(block: Any) -> None:
     """Without a whole latest header there is nothing to quote from."""
     with pytest.raises(ChainUnavailable):
         ask(node(eth_getBlockByNumber=block))
+
+
+@pytest.mark.parametrize("name", ["eth_maxPriorityFeePerGas", "eth_gasPrice"])
+def test_a_price_that_cannot_be_is_none(name: str) -> None:
+    """No coin has as much of it as such a price per gas."""
+    with pytest.raises(DoubtfulAnswer, match="more than there is"):
+        ask(node(**{name: hex(2**128)}))
 
 
 def test_a_legacy_head() -> None:
@@ -200,6 +250,15 @@ def test_a_poor_sender_is_asked_for_again_as_if_rich() -> None:
     question = GasQuestion(TO, b"\x01\x02\x03\x04", WALLET)
     reading, _ = ask(node(eth_estimateGas=estimate), question)
     assert reading.gas[question].gas == 70_000
+    with RpcServer(node(eth_estimateGas=estimate)) as server:
+        chain = chain_at(server.url)
+        seen = []
+        for _ in range(3):
+            assert chain.fees(2, (10, 50), [question]).gas[question].gas == 70_000
+            assert chain.estimate_gas([question])[question].gas == 70_000
+            seen.append(len(server.seen))
+        chain.close()
+    assert seen[2] - seen[1] == seen[1] - seen[0] == 2  # once known, it is asked as if rich at once
     stubborn = Refused(-32000, "insufficient funds for transfer")
     reading, _ = ask(node(eth_estimateGas=stubborn), question)
     assert "insufficient funds" in (reading.gas[question].refused or "")
@@ -212,6 +271,7 @@ def test_a_poor_sender_is_asked_for_again_as_if_rich() -> None:
         (Refused(3, "execution reverted: insufficient allowance", "0x08c379a0"), "08c379a0"),
         (Refused(-32000, "execution reverted: insufficient allowance", "0x08c379a0"), "08c379a0"),
         (Refused(3, "execution reverted: insufficient allowance", "0x"), ""),
+        (Refused(-32000, "execution reverted: ERC20: insufficient allowance"), ""),
     ],
 )
 def test_means_are_no_revert_and_a_revert_is_no_lack_of_means(refused: Refused, revert: str | None) -> None:

@@ -72,7 +72,7 @@ def test_refused_rates(name: str) -> None:
     with RpcServer(serving(lambda request: Answer(error(request, code, message, data), status))) as server:
         chain = chain_at(server.url)
         with pytest.raises(RateLimited) as caught:
-            chain.logs(1, 9, [ADDRESS])
+            chain.logs(9, 9, [ADDRESS])  # of one block, where no size can be meant
         assert caught.value.retry_after_s == pause_s
         chain.close()
 

@@ -114,7 +114,7 @@ def _thing(kind: str, values: dict[str, Any]) -> str:
     word, attribute = _THINGS[kind]
     if kind == "google_project_iam_member":
         conditions = values.get("condition") or []
-        expressions = [condition["expression"] for condition in conditions]
-        [*databases] = [text.split('"')[1].rpartition("/")[2] for text in expressions]
-        return f"database {databases[0]}" if databases else "project"
+        # The first name in the condition: projects/P/databases/D, or projects/_/buckets/B.
+        names = [condition["expression"].split('"')[1].split("/") for condition in conditions]
+        return f"{names[0][2].removesuffix('s')} {names[0][3]}" if names else "project"
     return f"{word} {values[attribute].rpartition('/')[2]}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.app.reconcile_settings import ReconcileSettings
-from shared.config import NUMBERS
+from shared.config_numbers import NUMBERS
 from shared.domain.schedules import SCHEDULES
 from tests.deploy.offline.wheel_schema import ROOT
 from tests.deploy.operations import (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.adapters.pubsub import PubSubBus
+from shared.app.watch import LISTENER, RECONCILIATION, UNMINTED
 from shared.domain.schedules import SCHEDULES
 from shared.local.anvil import Anvil
 from tests.deploy.offline.terraform import offline_configuration
@@ -219,3 +220,16 @@ def test_every_plumbline_command_of_the_pages_is_one() -> None:
         first, _, second = command.partition(" ")
         assert first in listed, command
         assert first not in groups or second in groups[first], command
+
+
+def test_every_alert_of_our_own_is_explained() -> None:
+    """What the code opens an alert by is in the table of docs/operate.md."""
+    told = set(re.findall(r"^\| `([a-z_]+)", (ROOT / "docs" / "operate.md").read_text("utf-8"), re.MULTILINE))
+    keys = {RECONCILIATION, UNMINTED, LISTENER}
+    for file in (ROOT / "shared" / "app").glob("*.py"):
+        text = file.read_text("utf-8")
+        keys |= set(re.findall(r'\bAlert\("([a-z_]+)', text))
+        if "Alert(key" in text:
+            keys |= set(re.findall(r'\bkey = f"([a-z_]+)', text))
+    assert {"dead_letters", "event_conflict"} <= keys
+    assert keys <= told

@@ -19,6 +19,7 @@ from shared.app.observe import Observe
 from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.events import EVENTS
 from shared.domain.fee_record import FEE_HISTORY, GAS_SAMPLES, PAID_SAMPLES, TIP_SAMPLES
+from shared.domain.fee_settings import chain_fees
 from shared.domain.hashing import transfer_hash
 from shared.domain.transfers import MAPPINGS, STATES
 from shared.ports import Spent
@@ -122,7 +123,7 @@ def _recorded(home: Path) -> CountedDocuments:
     scene.chain.mine([log], gas_used=1_000_000)
     scene.settle()
     list(recorded_blocks(documents, 1))
-    GasReport(documents, world_registry(home), scene.clock).report({})
+    GasReport(documents, world_registry(home), scene.clock, chain_fees).report({})
     return documents
 
 

@@ -139,6 +139,39 @@ def test_silence_is_told_of(plan: Plan) -> None:
     assert silent == {"plumbline_blocks_behind", "plumbline_reconcile_runs_total"}
 
 
+def test_silence_is_told_of_chain_by_chain(plan: Plan) -> None:
+    """One chain whose listener hangs is not covered up by the figures of the others."""
+    [[silence]] = [
+        each["condition_absent"]
+        for each in _alerts(plan)["listener-down"]["conditions"]
+        if each["condition_absent"]
+    ]
+    assert silence["aggregations"][0]["group_by_fields"] == ["metric.label.chain"]
+
+
+def test_silence_is_told_of_by_the_minute(plan: Plan) -> None:
+    """Of absence Google takes whole minutes, from two of them to 23.5 hours; of a limit whole minutes."""
+    for policy in plan.every("google_monitoring_alert_policy"):
+        for each in policy["conditions"]:
+            for absent in each["condition_absent"]:
+                assert int(absent["duration"].rstrip("s")) in range(120, 84_601, 60)
+            for threshold in each["condition_threshold"]:
+                assert int(threshold["duration"].rstrip("s")) % 60 == 0
+        assert len(policy["conditions"]) <= 6, "no more are taken"
+
+
+def test_what_eventarc_cannot_bring_is_told_of(plan: Plan) -> None:
+    """Eventarc drops an event after a day: long before, its own subscription's oldest message is too old."""
+    filters = [condition["filter"] for condition in _conditions(_alerts(plan)["messages-waiting"])]
+    brought = [function["name"] for function in plan.functions.values() if function["event_trigger"]]
+    assert brought
+    for name in brought:
+        # A name as Eventarc gives it (https://cloud.google.com/eventarc/docs/retry-events).
+        made = f"eventarc-us-central1-{name}-133304-sub-042"
+        patterns = [found[0] for text in filters if (found := re.findall(r'full_match\("([^"]+)"\)', text))]
+        assert any(re.fullmatch(pattern, made) for pattern in patterns), filters
+
+
 def test_every_function_has_an_error_rate(plan: Plan) -> None:
     """Each function's own share of errors is watched: a busy one must not hide a broken one."""
     filters = " ".join(condition["filter"] for condition in _conditions(_alerts(plan)["error-rate"]))

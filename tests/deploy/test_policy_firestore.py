@@ -16,6 +16,7 @@ def test_our_own_database_can_be_brought_back(plans: dict[str, Plan]) -> None:
     """Deletion is refused, any minute of the last week can be read, and backups are kept for 14 weeks."""
     [database] = plans["sepolia"].all("google_firestore_database").values()
     assert database["delete_protection_state"] == "DELETE_PROTECTION_ENABLED"
+    assert database["deletion_policy"] == "ABANDON", "a restored one takes its place without its end"
     assert database["point_in_time_recovery_enablement"] == "POINT_IN_TIME_RECOVERY_ENABLED"
     assert (database["type"], database["location_id"]) == ("FIRESTORE_NATIVE", "us-central1")
     kept = {

@@ -47,7 +47,7 @@ def test_each_has_an_account_of_its_own(plan: Plan) -> None:
 
 
 def test_nobody_comes_in_from_the_internet_unless_a_variable_says_so(plan: Plan) -> None:
-    """Functions take internal requests alone, and worker pools have no address (variables.tftest.hcl)."""
+    """Functions take internal requests alone, and worker pools have no address (accepted.tftest.hcl)."""
     assert {function["service_config"][0]["ingress_settings"] for function in plan.functions.values()} == {
         "ALLOW_INTERNAL_ONLY"
     }
@@ -77,12 +77,12 @@ def test_event_functions_are_retried(plan: Plan) -> None:
 
 
 def test_the_firestore_trigger_is_on_created_events_of_our_database(plans: dict[str, Plan]) -> None:
-    """Its region is the one that Eventarc maps the database's location to."""
-    wanted = {"sepolia": ("us-central1", "(default)"), "arbitrum": ("europe-west4", "application")}
-    for name, (region, database) in wanted.items():
+    """It lies where the database does, a multi-region included: Eventarc finds the database nowhere else."""
+    wanted = {"sepolia": ("us-central1", "(default)"), "arbitrum": ("eur3", "application")}
+    for name, (location, database) in wanted.items():
         [trigger] = plans[name].functions["project_events"]["event_trigger"]
         assert trigger["event_type"] == "google.cloud.firestore.document.v1.created"
-        assert trigger["trigger_region"] == region
+        assert trigger["trigger_region"] == location
         filters = {each["attribute"]: (each["value"], each["operator"]) for each in trigger["event_filters"]}
         assert filters == {
             "database": (database, None),
@@ -126,6 +126,33 @@ def test_the_environment_is_one_that_the_code_starts_with(plan: Plan, function: 
     assert settings.store.database == plan.shown["variables"]["firestore"]["value"].get(
         "database", "(default)"
     )
+
+
+def test_what_is_told_of_is_one_limit_everywhere(plans: dict[str, Plan]) -> None:
+    """Plumbline's own alerts and `status` have Cloud Monitoring's limits, unless settings says other."""
+    for name, lag_s in (("sepolia", 60), ("arbitrum", 30)):
+        plan = plans[name]
+        for function in FUNCTIONS:
+            numbers = Settings.from_env({**plan.environment(function), **_urls(plan, function)}).numbers
+            wanted = {"lag_s": lag_s, "alert_mismatches": 5, "reconciled_within_s": 900}
+            assert {key: numbers[key] for key in wanted} == wanted
+
+
+def test_names_are_no_longer_than_google_takes(plan: Plan) -> None:
+    """Of accounts 6 to 30 characters, of functions and pools 63, of buckets 63: with the longest project."""
+    for kind, attribute, least, most in (
+        ("google_service_account", "account_id", 6, 30),
+        ("google_cloudfunctions2_function", "name", 1, 63),
+        ("google_cloud_run_v2_worker_pool", "name", 1, 49),
+        ("google_cloud_scheduler_job", "name", 1, 500),
+        ("google_pubsub_topic", "name", 3, 255),
+        ("google_pubsub_subscription", "name", 3, 255),
+    ):
+        names = [each[attribute] for each in plan.every(kind)]
+        assert names
+        assert all(least <= len(name) <= most for name in names), names
+    [bucket] = plan.every("google_storage_bucket")
+    assert len(bucket["name"]) - len(bucket["project"]) + 30 <= 63
 
 
 def test_chains_reach_those_who_ask_them(plan: Plan) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD
 from tests.deploy import rights
+from tests.deploy.offline.provider import PROJECT_NUMBER
 
 if TYPE_CHECKING:
     from tests.deploy.plan import Plan
@@ -25,6 +26,21 @@ def test_no_right_is_wider_than_it_must_be(plan: Plan) -> None:
         assert "admin" not in grant.role.lower(), grant
         if grant.on == "project":
             assert grant.role in _PROJECT_WIDE, grant
+
+
+def test_the_builder_reads_archives_where_builds_find_them(plan: Plan) -> None:
+    """Cloud Functions builds from a bucket of its own, which there is not before a region's first function.
+
+    A builder that is not the default one is refused there without a right of its own: "Access to bucket
+    gcf-v2-sources-… denied. You must grant Storage Object Viewer permission to …".
+    """
+    project, region = (plan.shown["variables"][name]["value"] for name in ("project_id", "region"))
+    builder = [grant for grant in plan.grants if grant.member.startswith("serviceAccount:plumbline-builder@")]
+    assert {(grant.role, grant.on) for grant in builder if "storage" in grant.role} == {
+        ("roles/storage.objectUser", f"bucket {project}-plumbline-sources"),
+        ("roles/storage.legacyBucketReader", f"bucket {project}-plumbline-sources"),
+        ("roles/storage.objectViewer", f"bucket gcf-v2-sources-{PROJECT_NUMBER}-{region}"),
+    }
 
 
 def test_nobody_is_everybody(plan: Plan) -> None:

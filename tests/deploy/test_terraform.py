@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from tests.deploy.offline.wheel_schema import ROOT, SCHEMA, TERRAFORM
 if TYPE_CHECKING:
     from tests.deploy.examples import Example
 
-_CASES = TERRAFORM / "tests" / "variables.tftest.hcl"
+
+def _text(pattern: str) -> str:
+    return "".join(file.read_text("utf-8") for file in sorted(TERRAFORM.glob(pattern)))
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +48,38 @@ def test_every_validation_refuses_what_it_is_there_for(
 
 def test_every_validation_has_a_case() -> None:
     """A variable has at least as many cases of refusal as it has validations."""
-    text = (TERRAFORM / "variables.tf").read_text("utf-8")
+    text = _text("variables*.tf")
     validations = {
         name: body.count("\n  validation {")
         for name, body in re.findall(r'^variable "(\w+)" \{(.*?)^\}', text, re.MULTILINE | re.DOTALL)
     }
-    cases = re.findall(r"expect_failures = \[var\.(\w+)\]", _CASES.read_text("utf-8"))
+    cases = re.findall(r"expect_failures = \[var\.(\w+)\]", _text("tests/*.tftest.hcl"))
     assert {
         name: cases.count(name) for name, wanted in validations.items() if cases.count(name) < wanted
     } == {}
     unchecked = {name for name, wanted in validations.items() if not wanted}
     assert unchecked == {"uptime_checks"}, "a yes or no is all that needs no validation"
+
+
+def test_a_schedule_is_one_that_cloud_scheduler_takes(
+    offline: Terraform, examples: dict[str, Example]
+) -> None:
+    """Each field has its own numbers, ranges, steps and lists; nothing is between, before or after them."""
+    taken = ["*/5 * * * *", "1-59/2 0,12 * * 1-5", "05 00 1,15 */3 0", "0 23 31 12 6", "0-59 * * * *"]
+    refused = [
+        "", "*", "*/5", "* * * *", "* * * * * *", " * * * * *", "* * * * * ", "*  * * * *", "60 * * * *",
+        "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 0 *", "* * * 13 *", "* * * * 7", "-1 * * * *",
+        "*/0 * * * *", "1,, * * * *", ",1 * * * *", "1- * * * *", "? * * * *", "@daily", "every 5 minutes",
+        "* * * * MON", "1.5 * * * *", "* * * * *\\n",
+    ]  # fmt: skip
+    asked = ", ".join(f'"{cron}"' for cron in (*taken, *refused))
+    done = offline.run(
+        "console",
+        *examples["sepolia"].arguments,
+        asking=f"jsonencode([for cron in [{asked}] : can(regex(local.cron, cron))])\n",
+    )
+    answers = json.loads(json.loads(done.stdout))
+    assert answers == [True] * len(taken) + [False] * len(refused)
 
 
 def test_a_message_says_how_to_mend_it(offline: Terraform, examples: dict[str, Example]) -> None:
@@ -75,10 +99,14 @@ def test_a_message_says_how_to_mend_it(offline: Terraform, examples: dict[str, E
     assert "0x5FbDB2315678afecb367f032d93F642f64180aa3" in said
 
 
-def test_no_lock_file_is_kept() -> None:
-    """A lock file would hold the hash of a provider that is only a schema."""
+def test_a_lock_file_that_is_kept_is_the_registrys() -> None:
+    """Whoever deploys commits theirs; ours would hold the hash of a provider that is only a schema.
+
+    The registry tells a hash of every platform's archive (``zh:``), a mirror of its one program (``h1:``).
+    """
     kept = subprocess.run(
-        ["git", "ls-files", "*.terraform.lock.hcl"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "*.terraform.lock.hcl"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert kept.stdout == b""
+    for name in kept.stdout.split():
+        assert '"zh:' in (ROOT / name).read_text("utf-8"), f"{name} was written by the offline provider"
     assert SCHEMA.exists()

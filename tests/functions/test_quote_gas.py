@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.adapters.http_problem import problem
 from shared.app.quote_request import FIELDS
 from shared.domain.fee_reading import GasAnswer
+from shared.errors import RateLimited
 from tests.support.fake_chain import FakeChain
 from tests.support.json_schema import faults
 from tests.support.triggers import PROVIDER_KEY
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
     from shared.bootstrap import Plumbline
     from tests.functions.conftest import Client
@@ -77,6 +80,8 @@ def test_the_functions_own_address_quotes_too(quotes: FlaskClient) -> None:
         ("action=agree_send&confidence=1.5", "confidence"),
         ("action=agree_send&confidence=\N{FULLWIDTH DIGIT ONE}", "confidence"),
         ("action=agree_send&transfer=%00%ff", "query"),
+        ("action=agree_send&confidence=0.9999999999999", "12 decimals"),
+        ("=agree_send", "field '' is not known"),
         ("nonsense", "query"),
     ],
 )
@@ -89,6 +94,38 @@ def test_wrong_fields_are_problems_that_name_them(
     assert answer.content_type == "application/problem+json"
     assert field in answer.get_json(force=True)["detail"]
     assert chain.requests == 0
+
+
+def test_letters_that_are_not_escaped_are_read_as_utf8(quotes: FlaskClient) -> None:
+    """An id sent as it is names the same transfer as one that is escaped; other bytes are no text."""
+
+    def ask(sent: bytes) -> TestResponse:
+        query = f"action=agree_send&transfer={sent.decode('latin-1')}"
+        return quotes.get("/quote", environ_overrides={"QUERY_STRING": query})
+
+    raw = ask("t-\N{LATIN SMALL LETTER E WITH ACUTE}".encode())
+    assert raw.get_json()["transfer"] == "t-\N{LATIN SMALL LETTER E WITH ACUTE}"
+    assert raw.get_json() == ask(b"t-%C3%A9").get_json()
+    refused = ask(b"t-\xe9")
+    assert refused.status_code == 400
+    assert "query" in refused.get_json(force=True)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/quote", "/report"])
+def test_a_long_name_is_not_said_again_in_full(quotes: FlaskClient, path: str) -> None:
+    """A problem document stays short, whatever was sent."""
+    answer = quotes.get(f"{path}?{'x' * 5000}=1")
+    assert answer.status_code == 400
+    assert "xxx" in answer.get_json(force=True)["detail"]
+    assert len(answer.data) < 400
+
+
+def test_a_report_names_the_fields_that_it_takes(quotes: FlaskClient) -> None:
+    """A field that only quotes have is not offered."""
+    detail = quotes.get("/report?days=7").get_json(force=True)["detail"]
+    assert "days" in detail
+    assert "known are chain" in detail
+    assert "within_blocks" not in detail
 
 
 def test_other_methods_and_places(quotes: FlaskClient) -> None:
@@ -170,3 +207,12 @@ def test_the_report_is_served_and_described(quotes: FlaskClient) -> None:
         wrong = quotes.get(f"/report?{query}")
         assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
         assert f"field {field}" in wrong.get_json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "told"), [(None, "5"), (0.0, "1"), (0.3, "1"), (7.2, "8"), (1e300, "86400")]
+)
+def test_who_is_to_come_again_is_told_a_time(asked_s: float | None, told: str) -> None:
+    """A pause that a node asked for is rounded up to whole seconds, never to none, and not past a day."""
+    _, status, headers = problem(RateLimited("too many requests", asked_s))
+    assert (status, headers["Retry-After"]) == (503, told)

@@ -13,12 +13,12 @@ import pytest
 from shared.adapters.local_bus import LocalBus
 from shared.adapters.sqlite import SqliteDocuments
 from shared.adapters.system_clock import SystemClock
-from shared.app.deadletters import dead_letter
+from shared.app.deadletters import EVENTS_SOURCE, dead_letter
 from shared.app.event_log import EventLog
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
 from shared.domain.state import STATES
-from shared.errors import UndecodableLog
+from shared.errors import NotFound, UndecodableLog
 from tests.support.projection import projection_on
 
 if TYPE_CHECKING:
@@ -205,6 +205,18 @@ def test_dead_letters_are_listed_and_replayed(home: Home) -> None:
     assert letter["cause"] == "undecodable_log"
     assert home.json("deadletters", "replay")["replayed"] == [letter["message_id"]]
     assert home.json("deadletters", "list") == []
+
+
+def test_a_replay_that_fails_again_says_so(home: Home) -> None:
+    """An event that is still not there is named with its cause, and the command found something wrong."""
+    bus = LocalBus(home.path)
+    dead_letter(bus, {"eventId": "gone"}, NotFound("gone"), source=EVENTS_SOURCE)
+    bus.close()
+    done = home.run("deadletters", "replay")
+    assert done.returncode == 1
+    assert "failed again" in done.stdout
+    assert "not_found: event gone is not stored" in " ".join(done.stdout.split())
+    assert [letter["cause"] for letter in home.json("deadletters", "list")] == ["not_found"]
 
 
 def test_the_settings_of_plumbline_local_are_found_without_an_environment(home: Home) -> None:

@@ -13,7 +13,7 @@ from shared.adapters.sqlite import SqliteDocuments
 from shared.adapters.system_clock import SystemClock
 from shared.app.follow_chain import FollowChain, FollowSettings
 from shared.app.log_batch import LOGS, LogBatch
-from shared.domain.events import id_of_log
+from shared.domain.log_coordinates import id_of_log
 from shared.domain.topics import HANDLE_CHAIN_EVENT
 from shared.local import chain_control
 from tests.support.chain import parties

@@ -112,9 +112,10 @@ def test_the_cap_pays_in_the_last_block_of_the_worst_rise(tmp_path: Path, within
 
 
 def test_a_base_fee_that_the_node_was_told_is_reckoned_with(tmp_path: Path) -> None:
-    """On anvil the next base fee is what the node says it will be, and the block has it."""
+    """On anvil the next base fee is what the node says it will be, told at a new block or since."""
     with market(tmp_path) as made:
         for base_fee in (3 * 10**9, 10**8, 50 * 10**9):
+            made.quote("agree_send", transfer="told", within_blocks=2)
             made.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(base_fee))
             quote = made.quote("agree_send", transfer="told", within_blocks=2)
             assert quote["nextBaseFeePerGas"] == str(base_fee)

@@ -38,10 +38,15 @@ def _schedules(
     server: SchedulerServer, home: Path, *arguments: str, **environ: str
 ) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PLUMBLINE_", "GOOGLE_CLOUD_"))}
-    where = {"GOOGLE_CLOUD_PROJECT": "some-project", "GOOGLE_CLOUD_REGION": "us-central1", **environ}
+    where = {
+        "GOOGLE_CLOUD_PROJECT": "some-project",
+        "GOOGLE_CLOUD_REGION": "us-central1",
+        "CLOUD_SCHEDULER_EMULATOR_HOST": server.host,
+        **environ,
+    }
     return subprocess.run(
         [sys.executable, "-m", "shared", "--home", str(home), "schedules", *arguments],
-        env={**kept, "CLOUD_SCHEDULER_EMULATOR_HOST": server.host, **{k: v for k, v in where.items() if v}},
+        env={**kept, **{k: v for k, v in where.items() if v}},
         capture_output=True,
         text=True,
         timeout=60,
@@ -123,6 +128,8 @@ def test_misuse_is_said(
     [
         (grpc.StatusCode.PERMISSION_DENIED, "roles/cloudscheduler.admin"),
         (grpc.StatusCode.INTERNAL, "Cloud Scheduler"),
+        # Asked again for some seconds, and not for the client's own ten minutes.
+        (grpc.StatusCode.UNAVAILABLE, "Cloud Scheduler"),
     ],
 )
 def test_a_service_that_refuses(
@@ -133,6 +140,19 @@ def test_a_service_that_refuses(
     done = _schedules(server, tmp_path, "list")
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
     assert said in done.stderr
+
+
+def test_a_wrong_name_is_wrong_without_credentials_too(tmp_path: Path) -> None:
+    """Who mistypes a function is told so, before being sent for credentials; that, too, is one line."""
+    none = str(tmp_path / "none.json")
+    nowhere = {"GOOGLE_APPLICATION_CREDENTIALS": none, "CLOUD_SCHEDULER_EMULATOR_HOST": ""}
+    with SchedulerServer() as unused:
+        done = _schedules(unused, tmp_path, "run", "reconsile", **nowhere)
+        assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)
+        assert "these are: reconcile" in done.stderr
+        done = _schedules(unused, tmp_path, "run", "reconcile", **nowhere)
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
+    assert "gcloud auth application-default login" in done.stderr
 
 
 def test_the_project_is_the_stores(server: SchedulerServer, tmp_path: Path) -> None:

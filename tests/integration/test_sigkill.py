@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared.app.event_log import MAPPINGS
-from shared.domain.events import CHAIN_TYPES, EVENTS, id_of_log
+from shared.domain.events import CHAIN_TYPES, EVENTS
 from shared.domain.hashing import transfer_hash
+from shared.domain.log_coordinates import id_of_log
 from shared.domain.state import STATES
 from shared.local.escrow import calldata
 from shared.local.running import RunningLocal

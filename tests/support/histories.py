@@ -6,8 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.domain.events import REINSTATED, SUPERSEDED, event_id, iso, seal
+from shared.domain.events import REINSTATED, SUPERSEDED, iso, seal
 from shared.domain.hashing import transfer_hash
+from shared.domain.log_coordinates import event_id
 from shared.domain.system_events import verdict_event
 
 ROLLOVER = "rollover-1"

@@ -15,7 +15,8 @@ from shared.app.project_events import ProjectEvents
 from shared.app.receipt_samples import ReceiptSamples
 from shared.app.record_fees import RecordFees
 from shared.domain.contract import DecodedLog, Finality, Registry
-from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED, id_of_log
+from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED
+from shared.domain.log_coordinates import id_of_log
 from shared.domain.state import is_superseded
 from shared.domain.topics import CHAIN_LOGS
 from shared.ports import Query
@@ -173,6 +174,7 @@ class Scene:
         *,
         fee_blocks: int = 0,
         wallets: Iterable[str] = (),
+        finalized_depth: int | None = None,
         **settings: Any,
     ) -> None:
         self.fee_blocks = fee_blocks
@@ -182,7 +184,9 @@ class Scene:
         )
         self.registry = contracts or registry(CONTRACT)
         self.clock = FakeClock()
-        self.chain = TroubledChain(finalized_depth=self.settings.window)
+        self.chain = TroubledChain(
+            finalized_depth=self.settings.window if finalized_depth is None else finalized_depth
+        )
         self.store = MemoryDocuments()
         self.bus = MemoryBus(self.clock)
         self.metrics = MemoryMetrics()

@@ -76,6 +76,7 @@ class RpcServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1
+            disable_nagle_algorithm = True  # else a large answer waits 40 ms for an acknowledgement
 
             def setup(self) -> None:
                 super().setup()

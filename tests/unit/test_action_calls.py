@@ -178,6 +178,13 @@ def test_wallets_that_are_no_addresses_are_not_sent(world: Calls) -> None:
         assert "custodianSender" in world.call("agree_send").made_up
 
 
+@pytest.mark.parametrize("milestones", [None, 5, "x", [1], {"agree_receive": None}, {"agree_receive": [1]}])
+def test_a_state_edited_by_hand_stops_no_quote(world: Calls, milestones: object) -> None:
+    """Milestones that are none say nothing of an earlier call: what it would have said is made up."""
+    world.with_custodians(contractKey=world.spec.key, milestones=milestones)
+    assert "fromAccount" in world.call("agree_send").made_up
+
+
 def test_without_a_transfer_or_a_rule_there_is_no_call(world: Calls) -> None:
     """The reason is told."""
     assert world.call("mint_tokens", None).because == "no transfer is named"

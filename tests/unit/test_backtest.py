@@ -366,8 +366,12 @@ def test_forecasts_are_scored_against_what_came() -> None:
         (f"{TITLES}\n1,2,-3,4,5\n", "row 2, column base_fee_per_gas"),
         (f"{TITLES}\n1,2,,4,5\n", "row 2, column base_fee_per_gas"),
         (f"{TITLES}\n1,2,3,6,5\n", "row 2: gas_used"),
+        (f"{TITLES}\n1,2,3,0,1\n", "row 2, column gas_limit"),
         (f"{TITLES}\n2,2,3,4,5\n2,2,3,4,5\n", "row 3: block 2"),
         (f"{TITLES},tip_p10\n1,2,3,4,5,six\n", "row 2, column tip_p10"),
+        (f"{TITLES},tip_p10,tip_p10_wei\n1,2,3,4,5,6,7\n", "row 1, column tip_p10_wei: stands there"),
+        (f"{TITLES},tip_p12.5\n1,2,3,4,5,6\n", "row 1, column tip_p12.5: is no whole percentile"),
+        (f"{TITLES},tip_p101\n1,2,3,4,5,6\n", "row 1, column tip_p101: is no whole percentile"),
         (
             "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n1,nan,3,4,5,6\n",
             "row 2, column waited_s",
@@ -378,6 +382,10 @@ def test_forecasts_are_scored_against_what_came() -> None:
         ),
         (
             "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n-1,2,3,4,5,6\n",
+            "row 2, column received_s",
+        ),
+        (
+            "received_s,waited_s,block,base_fee_wei,tip_wei,gas_used\n1741688245778,2,3,4,5,6\n",
             "row 2, column received_s",
         ),
         ("received_s,waited_s,block,base_fee_wei,gas_used\n1,2,3,4,5\n", "no column for tip"),
@@ -453,11 +461,28 @@ def test_the_command_prints_a_table() -> None:
     row = next(line for line in done.output.splitlines() if line.startswith("viem"))
     assert "none" in row
     assert "a forecast was shown 0 of" in done.output
+    assert "as Ethereum's rule says in 119 of 119 blocks\n" in done.output
+
+
+def test_blocks_of_another_rule_are_told(tmp_path: Path) -> None:
+    """Headers of a chain that is not priced as Ethereum is: what is said of them here is no promise."""
+    file = tmp_path / "op.csv"
+    rows = (f"{number},{number},{10**9 - number},15000000,30000000" for number in range(1, 31))
+    file.write_text("\n".join([TITLES, *rows]), encoding="utf-8")
+    done = CliRunner().invoke(app, ["backtest", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "in 0 of 29 blocks; plumbline's cap" in done.output
+    report = backtest(read_recording(file.read_text(encoding="utf-8").splitlines(), "f"), strategies(), 5)
+    assert (report.exact, report.transitions) == (0, 29)
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["nowhere.csv"], "nowhere.csv"), ([str(HEADERS), "--strategy", "magic"], "magic")],
+    [
+        (["nowhere.csv"], "nowhere.csv"),
+        ([str(HEADERS), "--strategy", "magic"], "magic"),
+        ([str(HEADERS), "--strategy", "ethers", "--plot", "b.png"], "b.png does not end in .svg"),
+    ],
 )
 def test_the_command_names_what_is_wrong(arguments: list[str], named: str) -> None:
     """A file that is not there, or cannot be, and a strategy that does not exist are told as misuse."""

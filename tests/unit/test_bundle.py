@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from shared.cli import app
 from shared.contracts.template import write_contract_file
 from shared.domain.contract import Finality
-from shared.errors import ConfigError
-from shared.local.bundle import ROOT, archive, function_files
+from shared.errors import ConfigError, InvalidInput
+from shared.local.bundle import ROOT, archive, function_files, write_bundle
 from shared.local.bundle_imports import imports_of, signature_of
 from shared.local.bundle_requirements import Pins, distributions_of
 from tests.support.world import ADDRESS
@@ -157,3 +157,26 @@ def test_the_command_tells_what_it_made(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["bundle", str(tmp_path / "nowhere"), "--out", str(tmp_path / "none")])
     assert isinstance(refused.exception, ConfigError)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("taken", ["out", "out/manifest.json", "out/reconcile.zip"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, taken: str) -> None:
+    """A file where a folder must be, or a folder where a file must be: one line says which, and why."""
+    registry = write_contract_file(tmp_path / "contracts", 1, ADDRESS, 1, Finality(depth=0)).parent
+    in_the_way = tmp_path / taken
+    if taken == "out":
+        in_the_way.write_text("a file", "utf-8")
+    else:
+        in_the_way.mkdir(parents=True)
+    with pytest.raises(InvalidInput, match=rf"{taken}\S* cannot be written: \w+"):
+        write_bundle(registry, tmp_path / "out")
+
+
+def test_the_manifest_says_what_settings_may_be(tmp_path: Path) -> None:
+    """Terraform holds its variable against each number's least, and whether it counts something."""
+    registry = write_contract_file(tmp_path / "contracts", 1, ADDRESS, 1, Finality(depth=0)).parent
+    manifest = write_bundle(registry, tmp_path / "out")
+    assert manifest["numbers"]["PLUMBLINE_WINDOW"] == {"least": 1, "whole": True}
+    assert manifest["numbers"]["PLUMBLINE_LAG_S"] == {"least": 1, "whole": False}
+    assert set(manifest["numbers"]) < set(manifest["settings"])
+    assert "stale_s" in manifest["fee_keys"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config import NUMBERS, Location, Number, Settings
+from shared.config import Location, Settings
+from shared.config_numbers import NUMBERS, Number
 from shared.config_operators import VARIABLES
 from shared.errors import ConfigError
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.topology import MAX_ATTRIBUTE_VALUE_BYTES, TOPOLOGY
-from shared.app.deadletters import EVENTS_SOURCE, DeadLetters, dead_letter
+from shared.app.deadletters import EVENTS_SOURCE, DeadLetters, FailedAgain, dead_letter
 from shared.app.log_batch import LOGS, LogBatch
 from shared.domain.events import EVENTS
+from shared.domain.metrics import DEAD_LETTERS
 from shared.domain.state import STATES
 from shared.domain.topics import CHAIN_LOGS, CHAIN_LOGS_DEAD, HANDLE_CHAIN_EVENT
 from shared.errors import CorruptEvent, StoreUnavailable, UndecodableLog
@@ -20,6 +21,7 @@ from shared.ports import Message
 from tests.support.bus import MemoryBus
 from tests.support.clock import FakeClock
 from tests.support.documents import MemoryDocuments
+from tests.support.metrics import MemoryMetrics
 from tests.support.projection import projection_on
 from tests.support.triggers import started_event
 
@@ -93,12 +95,14 @@ def test_a_letter_that_cannot_be_sent_keeps_nobody_back(source: str) -> None:
             bus, payload, UndecodableLog("x"), source=source if payload == {"raw": raw} else CHAIN_LOGS
         )
     letters = DeadLetters(bus)
-    assert len(letters.replay().replayed) == 3
+    done = letters.replay()
+    assert len(done.replayed) == 3
     sent = [orjson.loads(each.message.data)["number"] for each in bus.pull(HANDLE_CHAIN_EVENT, 10)]
     assert sorted(sent) == [1, 2]
     [left] = letters.list(10)
     assert left.payload == {"raw": raw}
     assert left.cause in ("invalid_input", "not_found")
+    assert [again.letter for again in done.failed] == [left.message_id]
 
 
 def test_bytes_that_are_no_text_can_be_listed() -> None:
@@ -203,16 +207,19 @@ def test_replaying_an_event_projects_it_from_the_store() -> None:
     ],
 )
 def test_an_event_that_still_cannot_count_is_a_letter_again(payload: dict[str, str], cause: str) -> None:
-    """It is buried anew with its cause of now, is never lost, and those beside it are replayed."""
-    documents, bus = MemoryDocuments(), MemoryBus()
+    """It is buried anew with its cause of now, told of and counted, and those beside it are replayed."""
+    documents, bus, metrics = MemoryDocuments(), MemoryBus(), MemoryMetrics()
     edited = {**started_event("t"), "eventId": "edited", "audit": {"eventHash": "00"}}
     documents.create(EVENTS, "edited", edited)
-    dead_letter(bus, payload, CorruptEvent("x"), source=EVENTS_SOURCE)
+    first = dead_letter(bus, payload, CorruptEvent("x"), source=EVENTS_SOURCE)
     dead_letter(bus, BATCH.as_dict(), UndecodableLog("x"))
-    letters = DeadLetters(bus, projection=projection_on(documents))
-    assert len(letters.replay().replayed) == 2
+    letters = DeadLetters(bus, projection=projection_on(documents), metrics=metrics)
+    done = letters.replay()
+    assert len(done.replayed) == 2
     (letter,) = letters.list(10)
     assert (letter.cause, letter.payload) == (cause, payload)
+    assert done.failed == [FailedAgain(first, letter.message_id, cause, letter.detail)]
+    assert metrics.counters == {(DEAD_LETTERS, EVENTS_SOURCE, cause): 1}
     assert [each.message.data for each in bus.pull(HANDLE_CHAIN_EVENT, 10)] == [BATCH.encode()]
     assert documents.count(STATES) == 0
 

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from shared.adapters.local_bus import LocalBus
 from shared.domain.events import EVENTS
 from shared.domain.topics import CHAIN_LOGS, HANDLE_CHAIN_EVENT
@@ -107,10 +109,11 @@ def test_under_lasting_load_everything_is_told_of_in_the_end() -> None:
     _deliver(documents, _Function(b"", 50), lambda: True)
 
 
-def test_messages_make_busy_for_a_moment(tmp_path: Path) -> None:
-    """Each is pushed and acknowledged; half a second after the last one it is quiet again."""
+@pytest.mark.parametrize(("data", "large"), [(b"{}", False), (b"{" + b" " * 40_000 + b"}", True)])
+def test_large_messages_make_busy_for_a_moment(tmp_path: Path, data: bytes, large: bool) -> None:  # noqa: FBT001
+    """Each is pushed and acknowledged; half a second after a large one it is quiet again."""
     bus = LocalBus(tmp_path / "bus.sqlite")
-    bus.publish(CHAIN_LOGS, [Message(b"{}") for _ in range(9)])
+    bus.publish(CHAIN_LOGS, [Message(data) for _ in range(9)])
     stop, function = threading.Event(), _Function(b"", 9)
     pusher: Any = function
     push = BusPush(bus, pusher, stop)
@@ -119,7 +122,7 @@ def test_messages_make_busy_for_a_moment(tmp_path: Path) -> None:
     thread.start()
     try:
         assert function.done.wait(_WITHIN_S)
-        assert push.is_busy()
+        assert push.is_busy() == large
         until = time.monotonic() + _WITHIN_S
         while push.is_busy() and time.monotonic() < until:
             stop.wait(0.05)

@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.events import (
-    EVENT_TYPES,
-    SUPERSEDED,
-    check_event,
-    event_id,
-    evidence_id,
-    id_of_log,
-    log_coordinates,
-    verdict_id,
-)
+from shared.domain.events import EVENT_TYPES, SUPERSEDED, check_event, evidence_id, verdict_id
 from shared.domain.hashing import transfer_hash
+from shared.domain.log_coordinates import event_id, id_of_log, log_coordinates
 from shared.domain.system_events import verdict_event
 from shared.errors import CorruptEvent, InvalidInput, UndecodableLog
 from tests.support.histories import foreign, log_event

@@ -225,23 +225,24 @@ def test_quotes_hang_together(tips: list[int], within: int, wanted: float, usual
 def test_an_estimate_gets_a_fifth_and_no_floor(gas: int, table: int) -> None:
     """The limit is the estimate and 20 %, rounded up, whatever the table and receipts say."""
     use = GasUse(50, table, table, table, table)
-    limit = gas_limit(GasAnswer(gas=gas), use, table, real=True)
+    limit = gas_limit(GasAnswer(gas=gas), use, table, block_gas=2**62, real=True)
     assert limit.limit == -(-gas * 12 // 10)
     assert (limit.expected, limit.source, limit.confidence) == (gas, "estimate", "high")
-    assert gas_limit(GasAnswer(gas=gas), None, table, real=False).confidence == "medium"
+    assert gas_limit(GasAnswer(gas=gas), None, table, block_gas=2**62, real=False).confidence == "medium"
 
 
 @pytest.mark.parametrize(("count", "confidence"), [(1, "low"), (9, "low"), (10, "medium"), (30, "high")])
 def test_receipts_teach_by_their_number(count: int, confidence: str) -> None:
     """The p95 and 20 % for refunds is the limit, the mean is expected; more receipts are surer."""
-    limit = gas_limit(None, GasUse(count, 60_000, 70_000, 90_000, 80_000), 150_000, real=True, because="why")
+    use = GasUse(count, 60_000, 70_000, 90_000, 80_000)
+    limit = gas_limit(None, use, 150_000, block_gas=10**8, real=True, because="why")
     assert (limit.limit, limit.expected, limit.confidence) == (96_000, 70_000, confidence)
     assert limit.because == "why"
 
 
 def test_nothing_known_is_nothing_said() -> None:
     """Without estimate, receipts and table there is no limit."""
-    limit = gas_limit(None, None, None, real=True)
+    limit = gas_limit(None, None, None, block_gas=10**8, real=True)
     assert (limit.limit, limit.expected, limit.source) == (None, None, "unknown")
 
 
@@ -254,6 +255,16 @@ def test_a_limit_that_limits_nothing_says_nothing_of_use() -> None:
     assert (crowded.level, crowded.mean_use, crowded.pending) == ("unknown", None, None)
     assert congestion(CongestionRules(), [], 30_000_000, None).level == "unknown"
     assert congestion(CongestionRules(), [0.0] * 5, NO_LIMIT, 600).level == "medium"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "pending", "confidence"),
+    [(5, 0, "high"), (5, None, "medium"), (1, 0, "medium"), (1, None, "low"), (0, 600, "medium")],
+)
+def test_a_mean_of_fewer_blocks_is_less_sure(blocks: int, pending: int | None, confidence: str) -> None:
+    """What one block used is no mean of five: a node without fee history tells no more."""
+    crowded = congestion(CongestionRules(), [0.5] * blocks, 30_000_000, pending)
+    assert (crowded.confidence, crowded.blocks) == (confidence, blocks)
 
 
 # Settings.

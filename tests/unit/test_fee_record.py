@@ -102,18 +102,27 @@ def test_tip_samples_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [None, 7, "300 0xab 1 2", "300 0xab 1 x 0 10", "300 0xab 1 2 11 10", "300 0xab 1 2 0 10 p10:1:2"]
-)
+    "rows",
+    [
+        None, 7, "300 0xab 1 2", "300 0xab 1 x 0 10", "300 0xab 1 2 11 10", "300 0xab 1 2 0 10 p10:1:2",
+        f"{2**53} 0xab 1 2 0 10", f"300 0xab 1 {2**256} 0 10", f"300 0xab 1 {'9' * 5000} 0 10",
+    ],
+)  # fmt: skip
 def test_a_damaged_chunk_is_told(rows: object) -> None:
     """What is no chunk is an error, not fewer blocks."""
     with pytest.raises(CorruptEvent):
         chunk_rows({"rows": rows})
 
 
-@pytest.mark.parametrize("samples", ["1 0xab", "1 0xab -5", "1 0xab 5 6", f"1 0xab {2**63}"])
+@pytest.mark.parametrize(
+    "samples",
+    ["1 0xab", "1 0xab -5", "1 0xab 5 6", f"1 0xab {2**63}", f"{2**53} 0xab 5", f"1 0xab {'9' * 5000}"],
+)
 def test_damaged_samples_are_told(samples: str) -> None:
     """What is no sample is an error."""
     with pytest.raises(CorruptEvent):
         gas_samples({"samples": samples})
     with pytest.raises(CorruptEvent):
         tip_samples({"samples": "1 0xab 5 6 0"})
+    with pytest.raises(CorruptEvent):
+        tip_samples({"samples": f"1 0xab 5 6 {2**60}"})

@@ -38,11 +38,20 @@ HEADERS = Path(__file__).parents[1] / "support/fees/mainnet_headers_2022-09-14.c
 GWEI = 10**9
 FEES = st.integers(min_value=0, max_value=10**13)
 LIMITS = st.integers(min_value=5_000, max_value=60_000_000)
-RULES = st.builds(
-    FeeRules,
-    target_of=st.integers(2, 10),
-    change_denominator=st.integers(1, 300),
-    floor_wei=st.integers(0, 100),
+RULES = st.one_of(
+    st.builds(
+        FeeRules,
+        target_of=st.integers(2, 10),
+        change_denominator=st.integers(1, 300),
+        floor_wei=st.integers(0, 100),
+    ),
+    st.builds(
+        FeeRules,
+        target_of=st.just(100),
+        target_share=st.integers(1, 100),
+        change_denominator=st.integers(1, 300),
+        floor_wei=st.integers(0, 100),
+    ),
 )
 
 
@@ -134,6 +143,16 @@ def test_the_worst_is_attained(fee: int, target: int, ahead: int, elasticity: in
     for _ in range(ahead - 1):
         path = next_base_fee(rules, path, limit, limit)
     assert worst_base_fee(rules, fee, limit, ahead) == path
+
+
+@pytest.mark.parametrize("share", [1, 13, 50, 65, 99])
+def test_no_limit_is_steeper_than_the_one_reckoned_with(share: int) -> None:
+    """Where the target is a share such as 65 %, whose rounding goes up and down, the worst limit is found."""
+    rules = FeeRules(target_of=100, target_share=share, change_denominator=8, limit_drift=10**9)
+    fee = 10**18
+    for latest in range(5_000, 5_160):
+        full = max(next_base_fee(rules, fee, limit, limit) for limit in range(latest, latest + 500))
+        assert worst_base_fee(rules, fee, latest, 2) == full
 
 
 def test_full_blocks_of_mainnet_nearly_reach_the_worst() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.app.read_window import read_by_block, read_headers
+from shared.domain.completeness import SINGLE
+from shared.domain.log_coordinates import id_of_log
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 from tests.support.fake_chain import FakeChain
 from tests.support.listener import CONTRACT, Scene, log, registry
@@ -187,6 +189,52 @@ def test_finalized_blocks_are_not_kept() -> None:
     scene.settle()
     assert scene.kept_blocks() == 16
     assert len(scene.cursor()["window"]) == 17
+
+
+def test_final_blocks_far_behind_the_head_are_asked_for_by_range() -> None:
+    """Catching up costs a log query for many blocks that are final; the last 32 are asked for one by one."""
+    scene = Scene(finalized_depth=0, max_range=50)
+    scene.grow(64)
+    scene.settle()
+    grades = [segment.get("grade") for segment in scene.cursor()["window"][1:]]
+    assert grades == [SINGLE] * 32 + [None] * 32
+    assert scene.logs() == scene.canonical()
+    scene.clock.advance(scene.settings.second_reading_s + 1)
+    scene.settle()
+    assert not any("grade" in segment for segment in scene.cursor()["window"])
+    assert scene.logs() == scene.canonical()
+
+
+def test_what_a_range_lacks_near_the_head_is_found() -> None:
+    """A block of which a range shows no log is asked for at once; one that shows part, soon after."""
+    scene = Scene(finalized_depth=0)
+    scene.grow(64, logs=2)
+    for log_of in (*scene.chain.blocks[10].logs, scene.chain.blocks[20].logs[0]):
+        scene.chain.lose_log(log_of)
+    scene.settle()
+    lacking = set(scene.canonical()) - set(scene.logs())
+    assert lacking == {id_of_log(1, scene.chain.blocks[20].logs[0])}
+    scene.clock.advance(scene.settings.second_reading_s + 1)
+    scene.settle()
+    assert set(scene.logs()) == set(scene.canonical())
+    scene.assert_straight()
+
+
+def test_a_block_of_a_range_that_cannot_be_read_ends_what_was_read() -> None:
+    """What lies before it is published; it is asked for again with the next step."""
+    scene = Scene(finalized_depth=0)
+    scene.grow(64)
+    for number in (9, 10):
+        scene.chain.lose_log(scene.chain.blocks[number].logs[0])
+
+    def away() -> None:
+        scene.chain.reachable = False
+
+    scene.chain.before_request(9, away)
+    assert scene.follow.step().read_through == 9
+    scene.chain.reachable = True
+    scene.settle()
+    assert scene.logs() == scene.canonical()
 
 
 def test_logs_of_another_block_of_the_height_are_refused() -> None:

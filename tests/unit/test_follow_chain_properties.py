@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.completeness import SINGLE
+from shared.domain.log_coordinates import id_of_log
 from shared.errors import PlumblineError
 from tests.support.listener import Fuse, Killed, Scene, log
 
@@ -32,6 +33,7 @@ _HAPPENINGS = st.one_of(
     st.tuples(st.just("hide a log"), st.integers(0, 30)),
     st.tuples(st.just("provable"), st.booleans()),
     st.tuples(st.just("let time pass")),
+    st.tuples(st.just("deny what was published"), st.integers(0, 30)),
 )
 
 
@@ -47,8 +49,9 @@ def _steps(follow: FollowChain, steps: int) -> None:
 class _Life:
     """A chain that lives through happenings while listeners follow it."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self.scene = Scene(window=_WINDOW, max_range=12, publish_batch=2)
+    def __init__(self, chance: random.Random, window: int = _WINDOW, finalized_depth: int = _WINDOW) -> None:
+        self.scene = Scene(window=window, max_range=12, publish_batch=2, finalized_depth=finalized_depth)
+        self._window = window
         self._chance = chance
         self._forks: list[list[FakeBlock]] = []
         self._highest = 0
@@ -66,7 +69,7 @@ class _Life:
 
     def _shared_enough(self, ancestor: int) -> bool:
         """Say whether a chain may part from this one after a block: not below what was ever final."""
-        return ancestor >= max(self._highest - _WINDOW, 0)
+        return ancestor >= max(self._highest - self._window, 0)
 
     def _reorg(self, depth: int, logs: int) -> None:
         chain = self.scene.chain
@@ -145,6 +148,16 @@ class _Life:
         self.scene.clock.advance(self.scene.settings.second_reading_s + 1)
         self._step(2)
 
+    def _deny_what_was_published(self, which: int) -> None:
+        """Let the second reading lack a log that the first had."""
+        told = set(self.scene.logs())
+        logs = [raw for block in self.scene.chain.blocks for raw in block.logs if id_of_log(1, raw) in told]
+        if which < len(logs):
+            self.scene.chain.lose_log(logs[-1 - which])
+            self.scene.clock.advance(self.scene.settings.second_reading_s + 1)
+            self._step(2)
+            self.scene.chain.find_logs_again()
+
     def _restart(self) -> None:
         self._names += 1
         self._fuse = Fuse()
@@ -160,7 +173,7 @@ class _Life:
         self._mine(max(self._highest - len(chain.blocks) + 2, 1), 1)
         scene.settle(self._follow)
         if self._chance.random() < _FINAL_BEFORE_HANDLED:
-            self._mine(2 * _WINDOW, 1)
+            self._mine(2 * self._window, 1)
             for _ in range(2):
                 scene.clock.advance(scene.settings.poll_s)
                 scene.settle(self._follow)
@@ -190,4 +203,24 @@ def test_whatever_happens_events_end_as_the_chain_is(
     life.settle()
     outcome = life.scene.outcome()
     assert outcome.live == set(life.scene.canonical())
+    assert life.scene.cursor()["pending"] is None
+
+
+@settings(max_examples=60)
+@given(
+    happenings=st.lists(_HAPPENINGS, min_size=10, max_size=30),
+    chance=st.randoms(use_true_random=False),
+    behind=st.integers(33, 80),
+    logs=st.integers(0, 2),
+)
+def test_catching_up_with_blocks_called_final_ends_as_the_chain_is(
+    happenings: list[tuple[Any, ...]], chance: random.Random, behind: int, logs: int
+) -> None:
+    """The same, far behind on a chain that calls its head final and takes blocks back all the same."""
+    life = _Life(chance, window=48, finalized_depth=0)
+    life._mine(behind, logs)
+    for happening in happenings:
+        life.let(*happening)
+    life.settle()
+    assert life.scene.outcome().live == set(life.scene.canonical())
     assert life.scene.cursor()["pending"] is None

@@ -23,6 +23,25 @@ def test_a_reorg_publishes_the_removals_then_the_new_logs(depth: int) -> None:
     assert scene.outcome().superseded == set(old[-depth:])
 
 
+def test_a_reading_that_lacks_a_log_does_not_keep_it_from_being_taken_back() -> None:
+    """A log that was published is taken back with its block, though the node denied it in between."""
+    scene = Scene()
+    scene.grow(80, logs=2)
+    scene.settle()
+    scene.chain.provable = False
+    scene.grow(2, logs=2)
+    scene.settle()
+    old = scene.canonical()[-4:]
+    scene.chain.lose_log(scene.chain.blocks[-1].logs[0])
+    scene.chain.lose_log(scene.chain.blocks[-2].logs[1])
+    scene.clock.advance(scene.settings.second_reading_s + 1)
+    scene.settle()
+    scene.chain.reorg(3, {0: [log(1)], 2: [log(2)]})
+    scene.settle()
+    assert set(old) <= set(scene.logs(removed=True))
+    scene.assert_straight()
+
+
 @pytest.mark.parametrize("left", [1, 4, 9])
 def test_a_reorg_to_a_shorter_chain_is_seen_at_once(left: int) -> None:
     """A lower head that is not of our chain is no node that lags: all above the fork is taken back."""

@@ -37,6 +37,7 @@ from shared.domain.fee_record import (
     samples_key,
     tip_document,
 )
+from shared.domain.fee_settings import chain_fees
 from shared.domain.gas_advice import advice
 from shared.domain.tips import TipObservation
 from shared.errors import CorruptEvent, InvalidInput, NotFound
@@ -79,9 +80,10 @@ def keep_blocks(documents: Documents, count: int, tip_wei: int = GWEI // 100) ->
     return blocks
 
 
-def report(documents: Documents, directory: Path, **given: str) -> dict[str, Any]:
+def report(documents: Documents, directory: Path, *, chain_id: int = 1, **given: str) -> dict[str, Any]:
     """Return the report, after a look whether it is as described."""
-    found = GasReport(documents, registry(directory, 1, CONTRACT), FakeClock()).report(given)
+    known = registry(directory, chain_id, CONTRACT)
+    found = GasReport(documents, known, FakeClock(), chain_fees).report(given)
     assert faults(found, report_schema()) == []
     return found
 
@@ -104,6 +106,14 @@ def test_the_saving_is_weighted_and_has_its_interval(tmp_path: Path) -> None:
     assert saving["value"] == pytest.approx(0.45)
     assert saving["low"] == pytest.approx(0.45)
     assert (saving["most"], saving["n"], saving["verdict"]) == (0.5, 40, "saves")
+
+
+def test_where_no_tip_is_taken_nothing_is_saved_on_tips(tmp_path: Path) -> None:
+    """On Arbitrum the default pays the base fee as everybody does: its tip is no saving."""
+    documents = MemoryDocuments()
+    documents.put(PAID_SAMPLES, "42161", paid_document(paid(n, tip_wei=0) for n in range(1, 41)))
+    saving = report(documents, tmp_path, chain_id=42161)["saving"]
+    assert (saving["value"], saving["most"], saving["verdict"]) == (0, 0, "none")
 
 
 def test_no_saving_is_told_as_none(tmp_path: Path) -> None:
@@ -155,6 +165,17 @@ def test_a_tip_that_would_do_is_recommended(tmp_path: Path) -> None:
     assert found["waits"] == {"transactions": 40, "median": 1, "most": 2, "withinFive": 1.0}
 
 
+def test_a_saving_of_too_few_is_not_called_sure(tmp_path: Path) -> None:
+    """One transaction that cost less has no interval: its figure stands there, and the word is unknown."""
+    documents = MemoryDocuments()
+    for price, word in ((GWEI, "unknown"), (9 * GWEI, "none")):
+        sample = PaidSample(name(1), 1, KEY, "agree_send", 70_000, price, GWEI)
+        documents.put(PAID_SAMPLES, "1", paid_document([sample]))
+        saving = report(documents, tmp_path)["saving"]
+        assert (saving["low"], saving["n"], saving["verdict"]) == (None, 1, word)
+    assert saving["value"] == -3.5
+
+
 def test_limits_apart_from_the_table_are_told(tmp_path: Path) -> None:
     """Where receipts ask for much less than the table, or for more, the limit that they ask for is told."""
     documents = MemoryDocuments()
@@ -190,7 +211,9 @@ def test_a_wrong_field_is_named(tmp_path: Path, given: dict[str, str]) -> None:
 
 def test_spoilt_records_are_told(tmp_path: Path) -> None:
     """What somebody changed by hand is an error, not a figure."""
-    for text in ("nonsense", f"1 {name(1)} {KEY} agree_send 7 5 6", f"1 {name(1)} {KEY} agree_send x 7 6"):
+    spoilt = [f"1 {name(1)} {KEY} agree_send {paid}" for paid in ("7 5 6", "x 7 6", f"{2**60} 7 6")]
+    spoilt += [f"{10**30} {name(1)} {KEY} agree_send 7 7 6", f"1 {name(1)} {KEY} agree_send 7 {10**300} 6"]
+    for text in ("nonsense", *spoilt):
         documents = MemoryDocuments()
         documents.put(PAID_SAMPLES, "1", {"samples": text})
         with pytest.raises(CorruptEvent):

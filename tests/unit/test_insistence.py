@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.adapters.insistence import insist
-from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, PartlyLimited
+from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, NotThere, PartlyLimited
 from shared.errors import ChainUnavailable, RateLimited
 from tests.support.clock import FakeClock
 
@@ -78,3 +80,33 @@ def test_a_batch_that_is_answered_bit_by_bit_is_asked_for_to_the_end() -> None:
     with pytest.raises(PartlyLimited):
         without_end.insist()
     assert without_end.times == 16
+
+
+_FAILURES = st.builds(
+    lambda make: make(),
+    st.sampled_from(
+        (
+            lambda: RateLimited("slow down"),
+            lambda: ChainUnavailable("HTTP 500"),
+            lambda: CallRefused("internal error", -32603),
+            lambda: NotThere("no such block"),
+            lambda: NoAnswer("timed out"),
+            lambda: _part(gained=True),
+            lambda: _part(gained=False),
+        )
+    ),
+)
+
+
+@given(failures=st.lists(_FAILURES, max_size=30))
+def test_failures_of_several_kinds_end_in_an_answer_or_in_the_last_of_them(
+    failures: list[ChainUnavailable],
+) -> None:
+    """Whatever follows upon whatever, it ends soon, and with an error that the endpoint gave."""
+    asked, told = Asked(*failures), None
+    try:
+        asked.insist()
+    except ChainUnavailable as error:
+        told = error
+    assert told is (failures[asked.times - 1] if asked.times <= len(failures) else None)
+    assert asked.times <= 4 + 12

@@ -1,133 +1,25 @@
-"""Log lines: one JSON object each, with a severity, whatever is logged; and never a secret."""
+"""Log lines: one JSON object each, with a severity, whatever is logged (secrets: test_redaction.py)."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.logging import JsonLines, ReadableLines, about, event_fields, redact, set_up, trace_by
+from shared.logging import JsonLines, ReadableLines, about, event_fields, set_up, trace_by
+from tests.support.logs import KEY, json_line, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-KEY = "aBcD3fGhIjKlMnOpQrStUv"
-PRIVATE = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-
-
-def record(message: str, fields: Any = None, level: int = logging.INFO, **extra: Any) -> logging.LogRecord:
-    """Return a record as a logger makes it."""
-    made = logging.LogRecord("plumbline.test", level, __file__, 1, message, None, extra.get("exc_info"))
-    if fields is not None:
-        made.fields = fields
-    return made
-
-
-def json_line(message: str, fields: Any = None, **more: Any) -> Any:
-    """Return what a record looks like in the cloud; fails where it is more than one line."""
-    line = JsonLines().format(record(message, fields, **more))
-    assert "\n" not in line
-    return json.loads(line)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"https://eth-mainnet.example/v2/{KEY}",
-        f"https://node.example/?apikey={KEY}&x=1",
-        f"https://user:{KEY}@node.example/rpc",
-        f"https://{KEY}.node.example",
-        f"wss://node.example/ws/{KEY}#part",
-        f"HTTPS://node.example/v2/{KEY}",
-        f"xhttp://node.example/{KEY}",
-        f"https:\\/\\/node.example\\/v2\\/{KEY}",
-        f"proxy?target=https%3A%2F%2Fnode.example%2F{KEY}",
-    ],
-)
-@pytest.mark.parametrize("around", ["{}", "refused by {}: 401", "('{}',)", '{{"url":"{}"}}', "a={},b"])
-def test_nothing_of_a_url_is_left(url: str, around: str) -> None:
-    """Path, query, fragment, host and user all may hold a provider's key, so all of it goes."""
-    text = redact(around.format(url))
-    assert KEY not in text
-    assert "node.example" not in text
-    assert "[redacted]" in text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"private key {PRIVATE}",
-        f"PRIVATE_KEY={PRIVATE}",
-        f'{{"privateKey": "{PRIVATE}"}}',
-        f"private-key:{PRIVATE}",
-        f"client_secret={KEY}",
-        f"access_token: {KEY}",
-        f"'api_key': '{KEY}'",
-        f"x-api-key: {KEY}",
-        f"Authorization: Bearer {KEY}",
-        f"password = {KEY}",
-        f"mnemonic: {KEY}",
-    ],
-)
-def test_a_named_secret_is_left_out(text: str) -> None:
-    """The value behind a name that says secret is replaced, the name stays."""
-    assert KEY not in redact(text)
-    assert PRIVATE not in redact(text)
-    assert redact(text)[:4] == text[:4]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"transaction {PRIVATE} was mined in block 12",
-        "3 tokens were minted; token_decimals is 6",
-        "contract 1:0xe5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5: TokensMinted",
-    ],
-)
-def test_what_is_no_secret_stays(text: str) -> None:
-    """Hashes, addresses and the product's own words are told as they are."""
-    assert redact(text) == text
-
-
-_SECRETS = st.from_regex(r"\A[A-Za-z0-9_-]{12,64}\Z").filter(lambda key: "redacted" not in key)
-_PLACES = st.sampled_from(
-    ["{s}://{k}@n.example/", "{s}://u:{k}@n.example", "{s}://n.example/v2/{k}", "{s}://n.example/{k}/x?y=1",
-     "{s}://n.example/?key={k}", "{s}://n.example#{k}", "{s}://{k}.n.example/"]
-)  # fmt: skip
-
-
-@settings(max_examples=500)
-@given(
-    key=_SECRETS,
-    place=_PLACES,
-    scheme=st.sampled_from(["http", "https", "ws", "wss"]),
-    before=st.text(max_size=20),
-    after=st.text(max_size=20),
-    nested=st.sampled_from([str, lambda url: {"rpcUrl": url}, lambda url: [{url: (url, url)}], ValueError]),
-)
-def test_no_key_of_a_url_survives_in_any_line(
-    key: str, place: str, scheme: str, before: str, after: str, nested: Any
-) -> None:
-    """Wherever it stands, in the message or in the fields, for the cloud or for a terminal."""
-    url = place.format(s=scheme, k=key)
-    fields = {"detail": nested(url), url: 1}
-    for formatter in (JsonLines(), ReadableLines()):
-        line = formatter.format(record(f"{before}{url} {after}", fields))
-        # What stands around is drawn from all of Unicode and may happen to hold anything but the key.
-        assert key not in line
-
-
-def test_a_secret_field_is_left_out_by_its_name() -> None:
-    """A field whose name says secret has no value in the line, however deep."""
-    line = json_line("x", {"privateKey": PRIVATE, "deep": [{"api_key": KEY}], "transactionHash": PRIVATE})
-    assert line["privateKey"] == line["deep"][0]["api_key"] == "[redacted]"
-    assert line["transactionHash"] == PRIVATE
 
 
 def test_a_line_has_what_cloud_logging_reads() -> None:
@@ -151,6 +43,56 @@ def test_a_traceback_is_part_of_the_message_without_its_secrets() -> None:
     assert "OSError" in line["message"]
     assert "no answer" in line["message"]
     assert KEY not in line["message"]
+
+
+def test_a_line_gets_out_whose_arguments_do_not_fit() -> None:
+    """What logging itself would print of it, over many lines, has the arguments as they are."""
+    made = record("told %s of %s")
+    made.args = (f"https://node.example/{KEY}",)
+    line = JsonLines().format(made)
+    assert "told %s of %s (its arguments do not fit" in json.loads(line)["message"]
+    assert KEY not in line
+
+
+def test_a_line_gets_out_whose_fields_hold_themselves_or_have_no_text() -> None:
+    """Both are cut where they cannot be told."""
+
+    class Mute:
+        def __str__(self) -> str:
+            raise ValueError(KEY)
+
+    fields: dict[str, Any] = {"mute": Mute(), "number": 1}
+    fields["self"] = fields
+    line = json_line("told", fields)
+    assert (line["number"], line["self"]["number"]) == (1, 1)
+    assert line["mute"] == "<Mute without a text: ValueError>"
+
+
+_ENDS = """
+import logging, threading, warnings
+from shared.logging import set_up
+set_up()
+warnings.warn("old: https://node.example/{key}")
+def fall(): raise ValueError("https://node.example/{key}")
+thread = threading.Thread(target=fall); thread.start(); thread.join()
+fall()
+"""
+
+
+def test_what_ends_a_process_is_a_line_too() -> None:
+    """A warning, what ends a thread and what ends all: each is one line of JSON without its secret."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS.format(key=KEY)],
+        env={**os.environ, "K_SERVICE": "listener"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["severity"] for line in lines] == ["WARNING", "CRITICAL", "CRITICAL"]
+    assert done.returncode == 1
+    assert KEY not in done.stderr
+    assert all("ended by ValueError: https://[redacted]" in line["message"] for line in lines[1:])
 
 
 _anything = st.recursive(
@@ -181,9 +123,12 @@ def _bare_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logger = logging.getLogger()
     handlers, level = list(logger.handlers), logger.level
     logger.handlers[:] = []
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     for name in ("K_SERVICE", "CLOUD_RUN_WORKER_POOL"):
         monkeypatch.delenv(name, raising=False)
     yield
+    logging.captureWarnings(capture=False)
     logger.handlers[:] = handlers
     logger.setLevel(level)
 

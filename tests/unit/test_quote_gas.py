@@ -12,6 +12,7 @@ from shared.domain.fee_reading import GasAnswer
 from shared.domain.fee_record import (
     FEE_HISTORY,
     GAS_SAMPLES,
+    TIP_SAMPLES,
     FeeRow,
     GasSample,
     chunk_document,
@@ -106,6 +107,15 @@ def test_without_a_call_receipts_decide_and_then_the_table(world: QuoteWorld) ->
     }  # fmt: skip
     assert quote["gasLimit"] == -(-70_037 * 6 // 5)
     assert quote["gas"]["expected"] == 70_019
+
+
+def test_a_buffer_does_not_pass_a_blocks_gas_limit(world: QuoteWorld) -> None:
+    """A limit past that of a block is refused by every node; one that the call itself needs is told."""
+    most = world.chain.gas_limit
+    for gas, limit in ((most * 9 // 10, most), (most + 1, most + 1)):
+        world.estimate = GasAnswer(gas=gas)
+        world.mine(1)
+        assert world.ask(transfer="t-1")["gasLimit"] == limit
 
 
 def test_a_revert_is_an_answer(world: QuoteWorld) -> None:
@@ -211,6 +221,9 @@ def test_arbitrum_pays_no_tip_and_promises_nothing(tmp_path: Path) -> None:
     assert quote["inclusion"]["5"] == pytest.approx(13 / 14)
     assert quote["gas"]["l1Gas"] == 200_000
     assert world.questions[0].l1
+    # What a default tips is not taken there, and so not saved.
+    latest = quote["baseFee"]["latest"]
+    assert {(each["effectiveGasPrice"], each["saving"]) for each in quote["savings"]} == {(latest, None)}
 
 
 def test_a_chain_of_unknown_rules_stays_unknown(tmp_path: Path) -> None:
@@ -237,6 +250,18 @@ def test_a_node_without_fee_history_is_believed_its_tip(world: QuoteWorld) -> No
     world.mine(1)
     with pytest.raises(ChainUnavailable, match="neither fee history nor a tip"):
         world.ask()
+
+
+def test_a_suggestion_below_all_that_got_in_is_told_to_be_unsure(world: QuoteWorld) -> None:
+    """Nothing is known of such a tip: it is the node's, at low confidence, however many blocks were seen."""
+    world.chain.node_tip_wei = 1
+    world.mine(80)
+    quote = world.ask()
+    assert quote["maxPriorityFeePerGas"] == "1"
+    assert (quote["tip"]["source"], quote["tip"]["confidence"]) == ("node", "low")
+    assert quote["tip"]["reachesWanted"] is False
+    assert set(quote["inclusion"].values()) == {None}
+    assert quote["confidence"] == "low"
 
 
 def test_rows_of_the_listener_stand_in_for_fee_history(world: QuoteWorld) -> None:
@@ -284,6 +309,29 @@ def test_damaged_records_are_told_and_do_not_stop_a_quote(world: QuoteWorld) -> 
     quote = world.ask()
     assert quote["records"] == "corrupt_event"
     assert quote["gas"]["source"] == "table"
+
+
+def test_whichever_record_is_damaged_is_told(world: QuoteWorld) -> None:
+    """That another record could be read since does not make the damaged one good; mended, it is."""
+    world.documents.put(TIP_SAMPLES, "1", {"samples": 5})
+    assert [world.ask(action=action)["records"] for action in ("agree_send", "burn_tokens")] == [
+        "corrupt_event", "corrupt_event",
+    ]  # fmt: skip
+    world.documents.delete(TIP_SAMPLES, "1")
+    world.clock.advance(31)
+    world.mine(1)
+    assert world.ask()["records"] == "good"
+
+
+def test_recorded_rows_that_could_not_be_read_are_read_with_the_next_block(world: QuoteWorld) -> None:
+    """A store that was away at the first answer is asked again, where the node tells no history."""
+    world.chain.history_blocks = 0
+    world.documents.put(FEE_HISTORY, chunk_key(1, 0), {"rows": "not a row"})
+    assert world.ask()["tip"]["source"] == "node"
+    rows = [FeeRow(BlockFees(number, 1, GWEI, 1, 2, {10: GWEI}), f"0x{number}") for number in range(41)]
+    world.documents.put(FEE_HISTORY, chunk_key(1, 0), chunk_document(1, 0, rows))
+    world.mine(1)
+    assert world.ask()["tip"]["source"] == "blocks"
 
 
 def test_a_store_that_is_away_does_not_stop_a_quote(

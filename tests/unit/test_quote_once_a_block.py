@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from threading import Barrier, Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -146,6 +146,27 @@ def test_a_node_that_is_behind_gives_no_quote(world: QuoteWorld) -> None:
     assert world.ask()["block"]["number"] == 31
 
 
+def test_where_one_endpoint_is_behind_another_is_asked(
+    world: QuoteWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a second endpoint an old head is doubted, and the quote is of the other's; alone it is not."""
+    world.clock.advance(600)
+    with pytest.raises(ChainUnavailable, match="behind"):
+        world.ask()
+    assert world.chain.doubts == []
+    world.mine(1)
+    world.clock.advance(1.5)
+    world.chain.lag = 1
+    world.chain.witness = world.chain
+
+    def doubt(reason: str) -> None:
+        assert "s old" in reason
+        world.chain.lag = 0
+
+    monkeypatch.setattr(world.chain, "doubt", doubt)
+    assert world.ask()["block"]["number"] == 31
+
+
 def test_a_head_from_the_future_gives_no_quote(world: QuoteWorld) -> None:
     """A block an hour ahead of the clock is doubted like one that is old; seconds are no matter."""
     now = int(world.clock.now().timestamp())
@@ -181,6 +202,45 @@ def test_what_is_kept_of_a_block_is_bounded(world: QuoteWorld, monkeypatch: pyte
     assert max(map(len, (kept.gas, kept.made, kept.answers, kept.asked))) <= 15
 
 
+class Forgetful(dict[Any, Any]):
+    """Keeps nothing, as if another thread cleared it at once."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Forget it."""
+
+
+def test_what_another_thread_clears_was_not_needed(world: QuoteWorld) -> None:
+    """Past a number of questions memory is cleared while others answer: they do not read back from it."""
+    world.mine(300)
+    quote = world.ask(within_blocks=5)
+    [view] = world.quotes._views.values()
+    snapshot = view.known()
+    assert snapshot is not None
+    snapshot.made, snapshot.answers = Forgetful(), Forgetful()
+    assert world.ask(within_blocks=5) == quote
+
+
+class PushedOut(dict[Any, Any]):
+    """Lacks what it holds once, as if another thread had pushed it out and a third asked for it again."""
+
+    missed = False
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return nothing the first time."""
+        self.missed, before = True, self.missed
+        return super().get(key, default) if before else default
+
+
+def test_an_estimate_that_is_pushed_out_in_between_is_not_lost(world: QuoteWorld) -> None:
+    """No table stands in for an estimate that was there a moment ago."""
+    world.ask(transfer="t-1")
+    [view] = world.quotes._views.values()
+    snapshot = view.known()
+    assert snapshot is not None
+    snapshot.gas, snapshot.answers = PushedOut(snapshot.gas), {}
+    assert world.ask(transfer="t-1")["gas"]["source"] == "estimate"
+
+
 def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
     """A head of the same height and another hash is asked about anew."""
     before = world.ask()["block"]
@@ -189,6 +249,57 @@ def test_a_reorg_is_another_block(world: QuoteWorld) -> None:
     after = world.ask()["block"]
     assert after["number"] == before["number"]
     assert after["hash"] != before["hash"]
+
+
+def test_a_node_that_falls_behind_takes_no_quote_back(world: QuoteWorld) -> None:
+    """Of two nodes behind one address the one that lags tells a block that was passed: nothing new."""
+    world.ask()
+    world.mine(1)
+    quote = world.ask()
+    world.clock.advance(12)
+    for lag in (1, 1, 0):
+        world.chain.lag = lag
+        assert world.ask() == quote
+        world.clock.advance(1)
+    assert world.chain.fee_batches == 2
+    world.chain.lag = 1
+    world.clock.advance(120)
+    with pytest.raises(ChainUnavailable, match="behind"):
+        world.ask()
+
+
+def test_a_batch_of_a_node_that_is_behind_takes_no_quote_back(world: QuoteWorld) -> None:
+    """The head may be told by one node and the batch by another: the quote stays, then follows the head."""
+    quote = world.ask()
+    world.mine(1)
+    fees = world.chain.fees
+
+    def behind(*args: object) -> object:
+        world.chain.lag = 2
+        try:
+            return fees(*args)  # type: ignore[arg-type]
+        finally:
+            world.chain.lag = 0
+
+    world.chain.fees = behind  # type: ignore[method-assign,assignment]
+    assert world.ask() == quote
+    world.chain.fees = fees  # type: ignore[method-assign]
+    world.clock.advance(1)
+    assert world.ask()["block"]["number"] == quote["block"]["number"] + 1
+
+
+@pytest.mark.parametrize(("fees", "followed"), [("block_s=12", False), ("block_s=0", True)])
+def test_a_chain_that_is_set_back_by_hand_is_followed(tmp_path: Path, fees: str, followed: bool) -> None:  # noqa: FBT001
+    """Where blocks come at any time, as on anvil, a lower head is the chain's; so is a reorg's anywhere."""
+    world = QuoteWorld(tmp_path, fees=fees)
+    world.mine(30)
+    quote = world.ask()
+    del world.chain.blocks[-1]
+    world.clock.advance(12)
+    assert (world.ask()["block"]["number"] < quote["block"]["number"]) == followed
+    world.chain.reorg(3)
+    world.clock.advance(1)
+    assert world.ask()["block"]["hash"] == world.chain.blocks[-1].header.hash
 
 
 def test_history_is_asked_for_in_full_only_where_it_is_missing(world: QuoteWorld) -> None:

@@ -226,14 +226,16 @@ def test_the_wait_of_our_own_is_counted_in_blocks(before_s: int, waited: int) ->
         (7, None),
         ("ok", name(2)),
         ("old", None),
+        ("late", None),
     ],
 )
 def test_a_wait_that_nobody_knows_is_not_guessed(moment: object, transaction: object) -> None:
-    """Without a usable word of when it was sent, or from before all recorded blocks, there is no sample."""
+    """Without a usable word of when it was sent, or from before all blocks or after its own: no sample."""
     scene = Scene(fee_blocks=1000, wallets=[WALLET], window=5)
     scene.chain.mine_empty(20)
     block_s = scene.chain.blocks[-1].header.timestamp + 12
-    told = {"ok": iso(block_s - 1), "old": iso(block_s - 200)}.get(str(moment), moment)
+    known = {"ok": iso(block_s - 1), "old": iso(block_s - 200), "late": iso(block_s + 13)}
+    told = known.get(str(moment), moment)
     pending(scene, 1, told, transaction)
     scene.chain.mine([transfer_log("t1", name(1))], tip_wei=GWEI)
     scene.settle()

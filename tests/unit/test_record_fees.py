@@ -309,6 +309,21 @@ def test_a_damaged_chunk_is_written_anew() -> None:
     assert_true(scene, 20)
 
 
+@pytest.mark.parametrize("spoilt", [None, "x", [1]])
+def test_a_chunk_whose_numbers_were_changed_stops_no_record(spoilt: Any) -> None:
+    """A fence that is none keeps nobody out, and a chunk that is none is deleted with the old ones."""
+    scene = Scene(fee_blocks=1000)
+    mine(scene, CHUNK_BLOCKS - 5)
+    scene.settle()
+    spoiled = {**(scene.store.get(FEE_HISTORY, "1:0") or {}), "fence": spoilt}
+    scene.store.put(FEE_HISTORY, "1:0", spoiled)
+    scene.store.put(FEE_HISTORY, "1:x", {"chainId": 1, "chunk": spoilt, "rows": ""})
+    mine(scene, 10)
+    scene.settle()
+    assert_true(scene, 20)
+    assert sorted(documents(scene)) == ["1:0", "1:1"]
+
+
 HEADER = Header(7, "0xaa", "0xbb", 84, base_fee_wei=100, gas_used=15, gas_limit=30)
 
 

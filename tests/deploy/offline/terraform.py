@@ -33,12 +33,13 @@ class Terraform:
     folder: Path
     environ: dict[str, str]
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command; AssertionError with what Terraform says where it fails and ``check``."""
+    def run(self, *arguments: str, check: bool = True, asking: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command, ``asking`` on its standard input; AssertionError where it fails and ``check``."""
         done = subprocess.run(
             [self.binary, *arguments],
             cwd=self.folder,
             env=self.environ,
+            input=asking,
             capture_output=True,
             text=True,
             timeout=300,
