@@ -112,7 +112,7 @@ class DoubtfulAnswer(ChainUnavailable):
 
 
 class OtherHistory(DoubtfulAnswer):
-    """What an endpoint tells cannot follow on what is certified: until that is cleared up nothing is read."""
+    """An endpoint is on another chain, or denies what is certified: until that is over nothing is read."""
 
     code = "other_history"
 

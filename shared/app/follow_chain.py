@@ -144,7 +144,7 @@ class FollowChain:
         remote = self._chain.remote_chain_id()
         if remote != self._chain.chain_id:
             # Not for good: a proxy may be mended while we wait. Until then nothing of it is believed.
-            raise DoubtfulAnswer(f"the node of chain {self._chain.chain_id} is on chain {remote}")
+            raise OtherHistory(f"the node of chain {self._chain.chain_id} is on chain {remote}")
         for address in self._code_unseen.copy():
             if not self._chain.has_code(address):
                 # It would look healthy for ever: where there is no contract there are no logs.

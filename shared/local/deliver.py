@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("plumbline.deliver")
 _FIRST_RUN_S: Final = 3.0
-_HELD_S: Final = 8
-_HELD_AGAIN_S: Final = 2.0
+_HELD_S: Final = 3
+_HELD_AGAIN_S: Final = 1.0
 _IDLE_S: Final = 0.05
+_AWAY_S: Final = 0.2
 _QUIET_S: Final = 0.5
 """Without a large message for so long, the past has been read."""
 _LARGE_BYTES: Final = 32_768
@@ -54,7 +55,7 @@ class BusPush:
                 self._note(delivery)
                 with self._held(delivery):
                     done = self._push(delivery)
-                (self._bus.ack if done else self._bus.nack)(HANDLE_CHAIN_EVENT, [delivery.ack_id])
+                self._settle(delivery, done)
                 self._note(delivery)
             if not deliveries:
                 self._stop.wait(_IDLE_S)
@@ -62,6 +63,14 @@ class BusPush:
     def _note(self, delivery: Delivery) -> None:
         if len(delivery.message.data) >= _LARGE_BYTES:
             self._last_large = time.monotonic()
+
+    def _settle(self, delivery: Delivery, done: bool | None) -> None:  # noqa: FBT001 - what became of it
+        if done is None:
+            # It never came to the function: that is no attempt, after which it would wait, longer each time.
+            self._bus.release(HANDLE_CHAIN_EVENT, [delivery.ack_id])
+            self._stop.wait(_AWAY_S)
+            return
+        (self._bus.ack if done else self._bus.nack)(HANDLE_CHAIN_EVENT, [delivery.ack_id])
 
     @contextmanager
     def _held(self, delivery: Delivery) -> Iterator[None]:
@@ -84,7 +93,7 @@ class BusPush:
             done.set()
             holder.join()
 
-    def _push(self, delivery: Delivery) -> bool:
+    def _push(self, delivery: Delivery) -> bool | None:
         body, headers = pubsub_event(delivery)
         return posted(self._pusher, "/handle_chain_event", body, headers)
 

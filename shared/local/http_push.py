@@ -164,10 +164,13 @@ def _typed(value: Any) -> dict[str, Any]:
     raise TypeError(f"no Firestore value: {value!r}")
 
 
-def posted(pusher: Pusher, path: str, body: bytes, headers: dict[str, str]) -> bool:
-    """Post, and say whether the answer was 2xx; why it was not is in the log."""
+def posted(pusher: Pusher, path: str, body: bytes, headers: dict[str, str]) -> bool | None:
+    """Post, and say whether the answer was 2xx, None where nobody is there; why it was not is in the log."""
     try:
         status = pusher.post(path, body, headers)
+    except ConnectionRefusedError:
+        _LOG.warning("%s is not served at present", path)
+        return None
     except OSError as error:
         _LOG.warning("%s gave no answer: %s", path, type(error).__name__)
         return False

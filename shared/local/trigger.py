@@ -112,4 +112,4 @@ class Trigger:
 
     def _accepted(self, change: Change) -> bool:
         body, headers = document_event(EVENTS, change)
-        return not self._stop.is_set() and posted(self._pusher, "/project_events", body, headers)
+        return not self._stop.is_set() and bool(posted(self._pusher, "/project_events", body, headers))

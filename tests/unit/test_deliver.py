@@ -133,6 +133,39 @@ def test_large_messages_make_busy_for_a_moment(tmp_path: Path, data: bytes, larg
     assert not bus.pull(HANDLE_CHAIN_EVENT, 1)
 
 
+class _Away(_Function):
+    """Is not there the first ``times``."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(b"", 1)
+        self._times = times
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Answer once it is there."""
+        self._times -= 1
+        if self._times >= 0:
+            raise ConnectionRefusedError
+        return super().post(path, body, headers)
+
+
+def test_a_function_that_is_not_there_costs_a_message_no_attempt(tmp_path: Path) -> None:
+    """It comes as soon as the function does, without the growing pauses of one that was refused."""
+    clock = FakeClock()  # stands still: what is postponed never comes
+    bus = LocalBus(tmp_path / "bus.sqlite", clock)
+    bus.publish(CHAIN_LOGS, [Message(b"{}")])
+    stop, function = threading.Event(), _Away(3)
+    pusher: Any = function
+    thread = threading.Thread(target=BusPush(bus, pusher, stop).run)
+    thread.start()
+    try:
+        assert function.done.wait(_WITHIN_S)
+    finally:
+        stop.set()
+        thread.join()
+    clock.advance(3600)
+    assert not bus.pull(HANDLE_CHAIN_EVENT, 1)
+
+
 def test_a_message_is_held_while_it_is_pushed_and_hardly_longer(tmp_path: Path) -> None:
     """Whoever is killed while pushing has the message pushed by its successor within seconds."""
     clock = FakeClock()

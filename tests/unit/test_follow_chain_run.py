@@ -79,6 +79,19 @@ def test_a_contradicted_history_is_told_at_once_and_taken_back_once_it_is_over()
     scene.assert_straight()
 
 
+def test_another_chain_is_told_for_as_long_as_it_lasts() -> None:
+    """The node is asked again and again, and health says all the while that nothing is read."""
+    scene = Scene()
+    scene.grow(20)
+    scene.settle()
+    scene.chain.reorg(10)
+    scene.chain.serves(5)
+    for _ in range(3):
+        scene.follow.run(_Stop(scene, 3))
+        assert (scene.store.get("chain_listeners", "1") or {})["otherHistory"]
+    assert scene.logs(removed=True) == []
+
+
 def test_running_ends_with_a_permanent_error_and_says_so() -> None:
     """What no retry can cure ends the run, and stands where whoever asks for health will find it."""
     scene = Scene(window=4, violation_s=0)
