@@ -48,6 +48,8 @@ MAY_BE_BELOW: Final = 0.0075
 before it is seen that a market has turned."""
 BOUND: Final = 1.3
 """Standard errors below which it surely is not (one-sided 90 %)."""
+AT_ONCE: Final = 2
+"""Deadlines up to this leave no time for a cheap tip to be taken later."""
 SOON: Final = 5
 """Blocks after which the bound no longer counts on more: who waits longer waits for the market to turn."""
 HEADROOM_PERCENT: Final = 150
@@ -213,19 +215,23 @@ class TipModel:
 
     def _surest(self, within_blocks: int) -> tuple[list[float], list[float]]:
         """Return each bin's chance within so many blocks (of the first few): surely, and likely."""
-        told = still_waiting(self._groups, self._beside(), min(within_blocks, SOON), self._doubts)
+        told = still_waiting(
+            self._groups, self._beside(within_blocks), min(within_blocks, SOON), self._doubts
+        )
         # What is sure of a tip is sure of a dearer one.
         surely = accumulate((1 - late * (1 + BOUND * unsure) for late, unsure in told), max)
         return list(surely), list(accumulate((1 - late for late, _ in told), max))
 
-    def _beside(self) -> Iterator[list[float]]:
+    def _beside(self, within_blocks: int) -> Iterator[list[float]]:
         """Yield what is assumed where tips are held against each other: what those or dearer ones did.
 
         Few of a dear tip ever wait for long, and what cheap ones do then, that are stuck, would make every
-        tip as unsure.
+        tip as unsure. Of deadlines too short to wait no more is assumed than of any tip.
         """
         first = self._groups[0]
-        return self._assumed() if self._entries else (first.dearer_odds(min(n, LONGEST)) for n in count(1))
+        if self._entries or within_blocks <= AT_ONCE:
+            return self._assumed()
+        return (first.dearer_odds(min(block, LONGEST)) for block in count(1))
 
     def _confidence(self, support: int) -> str:
         if self.strange or support < MEDIUM_FROM:
@@ -252,7 +258,10 @@ class TipModel:
         key = within_blocks, beside
         if key not in self._curves:
             chances = taken_within(
-                self._groups, self._beside() if beside else self._assumed(), within_blocks, self._doubts
+                self._groups,
+                self._beside(within_blocks) if beside else self._assumed(),
+                within_blocks,
+                self._doubts,
             )
             # Dearer tips that fare worse are other senders' (late in a slot, or private): they do not pull
             # down what is sure of cheaper ones, and a dearer tip does no worse than a cheaper.
