@@ -23,12 +23,15 @@ def tip_for(
 
     ``base_fee_wei``: of the next block. ``usual_wei``: what a node suggests (`eth_maxPriorityFeePerGas`),
     which is paid while fewer than ``LEAST_TO_LEARN`` transactions were seen, or none in times like these,
-    where cheaper ones have just been late, or where less would hardly save anything; what is learned is never
-    dearer. Raises InvalidInput as ``TipModel.cheapest`` does.
+    where cheaper ones have just been late, or where less would hardly save anything. Dearer it is only where
+    nothing but blocks was seen, by which the node's tip has not the wanted chance. Raises InvalidInput as
+    ``TipModel.cheapest`` does.
     """
     spare = base_fee_wei // SPARE if usual_wei is None else min(base_fee_wei // SPARE, usual_wei)
     choice = model.cheapest(wanted, within_blocks, least_wei=spare, instead_of_wei=usual_wei)
     if choice is None or usual_wei is None:
+        return choice
+    if choice.tip_wei > usual_wei:
         return choice
     unlearned = model.strange or 0 < model.observed < LEAST_TO_LEARN
     unsure = unlearned or model.turned(choice.tip_wei, usual_wei, within_blocks)

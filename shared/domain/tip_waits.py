@@ -7,6 +7,8 @@ in the first, the second, the third, than from how many were within five. Floats
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import accumulate
+from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 20
 """Blocks of waiting that are told apart; the chance of more is not put higher than that of so many."""
+_LEAST_LATE: Final = 1e-9
 
 
 class Waits:
@@ -46,6 +49,19 @@ class Waits:
         got, left = (sum(row[block][first] for first, _ in self.spans) for row in (self._got, self._left))
         return (got + 1) / (left + 2)
 
+    def dearer_odds(self, block: int) -> list[float]:
+        """Return the same of transactions of a bin's tips or dearer ones, of a group whose bins are apart.
+
+        Of cheaper ones that are stuck nothing is learned for a dear one: had it been stuck, it would show.
+        """
+        got = list(accumulate(reversed(self._got[block])))
+        left = list(accumulate(reversed(self._left[block])))
+        return [(taken + 1) / (of + 2) for taken, of in zip(reversed(got), reversed(left), strict=True)]
+
+    def waiting(self, block: int) -> list[int]:
+        """Return how many of each bin still waited when the n-th block came."""
+        return self._left[block]
+
     def drawn(self, block: int, odds: Sequence[float], doubt: float) -> list[float]:
         """Draw each bin's odds for the n-th block, assumed so far, towards what the group shows."""
         places = zip(self._got[block], self._left[block], odds, strict=True)
@@ -61,27 +77,44 @@ def taken_within(
     groups draw them to themselves one after the other, the later (finer) ones last, each against as many
     observations as its doubt says.
     """
+    told = still_waiting(groups, assumed, within_blocks, doubts)
+    return [1 - late for late, _ in told]
+
+
+def still_waiting(
+    groups: Sequence[Waits], assumed: Iterator[list[float]], within_blocks: int, doubts: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Return each bin's chance of waiting longer than so many blocks, and how unsure that is.
+
+    The second is its standard error as a share of it. Each block's odds are a mean of a beta distribution;
+    the relative second moment of a product is the product of theirs.
+    """
     waiting = [1.0] * len(groups[0].counts)
+    spread = [1.0] * len(waiting)
     for block in range(1, min(within_blocks, LONGEST) + 1):
         odds = next(assumed)
         for group, doubt in zip(groups, doubts, strict=True):
             odds = group.drawn(block, odds, doubt)
-        waiting = [still * (1 - odd) for still, odd in zip(waiting, odds, strict=True)]
-    return [1 - still for still in waiting]
+        for b, (odd, weight) in enumerate(zip(odds, rests_on(groups, doubts, block), strict=True)):
+            late = max(1 - odd, _LEAST_LATE)
+            waiting[b] *= 1 - odd
+            spread[b] *= 1 + odd / (late * (weight + 1))
+    return [(late, sqrt(more - 1)) for late, more in zip(waiting, spread, strict=True)]
 
 
-def rests_on(groups: Sequence[Waits], doubts: Sequence[float]) -> list[float]:
-    """Return how many observations each bin's chance rests on, as drawn by ``taken_within``.
+def rests_on(groups: Sequence[Waits], doubts: Sequence[float], block: int = 1) -> list[float]:
+    """Return how many observations each bin's odds of the n-th block rest on, as drawn by ``taken_within``.
 
     A mean that was drawn to few observations is as unsure as those: their variances add, each with the
     square of its share.
     """
     spread = [0.0] * len(groups[0].counts)
     for at, (group, doubt) in enumerate(zip(groups, doubts, strict=True)):
+        counts = group.waiting(block)
         for first, last in group.spans:
             for b in range(first, last):
                 # What bins share does not become surer by taking them together.
-                count, share = group.counts[b], last - first
+                count, share = counts[b], last - first
                 own = 1 / (count + doubt) if at == 0 else share * count / (count + doubt) ** 2
                 spread[b] = spread[b] * (0 if at == 0 else doubt / (count + doubt)) ** 2 + own
     return [1 / each for each in spread]
