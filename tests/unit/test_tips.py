@@ -278,10 +278,10 @@ def test_an_observation_that_cannot_be_is_refused(fields: tuple[int, int, int]) 
 
 
 def test_what_may_be_luck_is_not_saved_on() -> None:
-    """Twenty that got in at once prove no chance of one block; two thousand do."""
+    """Eighty that got in at once prove no chance of one block; two thousand do."""
     chance = random.Random(7)
     dear = [TipObservation(2 * GWEI, GWEI, 1 if chance.random() < 0.95 else 2) for _ in range(1000)]
-    for lucky, saved in ((20, False), (2000, True)):
+    for lucky, saved in ((80, False), (2000, True)):
         found = dear + [TipObservation(GWEI // 10, GWEI, 1)] * lucky
         chance.shuffle(found)
         choice = TipModel(found, [], GWEI).cheapest(0.98, 1, instead_of_wei=2 * GWEI)
