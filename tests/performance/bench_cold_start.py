@@ -208,7 +208,7 @@ def measure(rounds: int) -> dict[str, float]:
 def main() -> int:
     """Print medians and ratios; return 1 if one is over its target."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="runs that each median is of")
+    parser.add_argument("--rounds", type=int, default=15, help="runs that each median is of")
     medians = measure(parser.parse_args().rounds)
     over = 0
     for name in IDLE:
