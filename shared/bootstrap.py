@@ -292,7 +292,9 @@ class Plumbline:
 
         chains = self.chains
         wired = (self.settings, self.documents, self.bus, self.registry, self.clock, self.metrics)
-        return Listeners(list(chains), lambda chain_id, bell: follow(chains[chain_id], bell, *wired))
+        return Listeners(
+            list(chains), lambda chain_id, bell: follow(chains[chain_id], bell, *wired), self.metrics
+        )
 
     def health_server(self, listeners: Listeners) -> HealthServer:
         """Return the server of the listeners' health; ConfigError where its port cannot be had."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import functions_framework
 
 from shared.adapters.http_problem import answer, problem
-from shared.adapters.quote_api import quote_answer
+from shared.adapters.quote_api import query_text, quote_answer
 from shared.bootstrap import plumbline
 from shared.errors import InvalidInput, NotFound, PlumblineError, WrongMethod
 
@@ -26,18 +26,11 @@ _WIRING = Lock()
 """Threads that come first together share one use case, and with it the one batch of the block."""
 
 
-def _query(request: Request) -> str:
-    try:
-        return request.query_string.decode()
-    except UnicodeDecodeError:
-        raise InvalidInput("the query is not in UTF-8") from None
-
-
 def _quote(request: Request) -> Answer:
     with _WIRING:
         parts = plumbline()
         quotes = parts.quote_gas
-    query = _query(request)
+    query = query_text(request.query_string)
     with parts.invocation(flush_s=_FLUSH_S):
         quote = quotes.answer(query)
     known = request.headers.get("If-None-Match")
@@ -45,7 +38,7 @@ def _quote(request: Request) -> Answer:
 
 
 def _report(request: Request) -> Answer:
-    return answer(plumbline().gas_report.answer(_query(request)))
+    return answer(plumbline().gas_report.answer(query_text(request.query_string)))
 
 
 def _openapi(request: Request) -> Answer:  # noqa: ARG001 - every route takes the request

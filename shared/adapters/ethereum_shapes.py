@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.adapters.block_proof import recomputed_hash
 from shared.domain.blocks import Header
 from shared.domain.bloom import BLOOM_BYTES
+from shared.domain.limits import TIME_LIMIT
 from shared.errors import ChainUnavailable
 from shared.ports import TransactionInfo
 
@@ -20,8 +21,6 @@ _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _HASH_DIGITS: Final = 66
 _ADDRESS_DIGITS: Final = 42
 _HEIGHT_LIMIT: Final = 1 << 63
-_TIME_LIMIT: Final = 253_402_300_800
-"""The year 10,000 in seconds: dates end before it."""
 _LOG_FIELDS: Final = ("data", "blockHash", "transactionHash", "transactionIndex", "logIndex")
 
 
@@ -88,7 +87,7 @@ def read_header(block: Any) -> Header | None:
         number=_read_below(_HEIGHT_LIMIT, block.get("number"), "number"),
         hash=block_hash,
         parent_hash=read_hash(block.get("parentHash"), "parentHash"),
-        timestamp=_read_below(_TIME_LIMIT, block.get("timestamp"), "timestamp"),
+        timestamp=_read_below(TIME_LIMIT, block.get("timestamp"), "timestamp"),
         logs_bloom=None if bloom is None else _read_bloom(bloom),
         receipts_root=None if root is None else read_hash(root, "receiptsRoot"),
         recomputed=recomputed_hash(block) == block_hash,

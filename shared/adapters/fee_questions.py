@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.adapters.ethereum_shapes import read_bytes, read_header, read_hex, read_object
 from shared.adapters.json_rpc_failures import CallRefused, NotThere, revert_data
 from shared.domain.fee_reading import FeeHead, FeeHistory, FeeReading, GasAnswer
+from shared.domain.limits import SAFE_INTEGER
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ _REVERTED: Final = 3
 """Code of geth and others for a revert."""
 _RICH: Final = hex(1 << 96)
 _MOST_POOR: Final = 1000
-_MOST_NUMBER: Final = 1 << 53
-_MOST_TIME: Final = 253_402_300_800
-"""Seconds since 1970 at which the year 10000 begins: numbers and times beyond are no block's."""
 _MOST_WEI: Final = 1 << 128
 """Wei per gas beyond what there is of any coin."""
 _FIXED: Final = 5
@@ -119,8 +117,8 @@ def read_fee_head(block: Any) -> FeeHead | None:
     used, limit = read_hex(block.get("gasUsed"), "gasUsed"), read_hex(block.get("gasLimit"), "gasLimit")
     if not 0 <= used <= limit < _MOST_GAS or limit == 0:
         raise DoubtfulAnswer(f"block {header.number} used {used} gas of {limit}")
-    if header.number >= _MOST_NUMBER or header.timestamp >= _MOST_TIME:
-        raise DoubtfulAnswer(f"block {header.number} of time {header.timestamp}, which no chain has reached")
+    if header.number >= SAFE_INTEGER:
+        raise DoubtfulAnswer(f"block {header.number}, which no chain has reached")
     return FeeHead(
         header=header,
         base_fee_wei=None if base_fee is None else _read_wei(base_fee, "baseFeePerGas"),
@@ -211,9 +209,9 @@ def _pending(pool: Any) -> int | None:
     """Return how many wait; None where the node does not say it, in hex or as a plain number."""
     told = pool.get("pending") if isinstance(pool, dict) else None
     if isinstance(told, int) and not isinstance(told, bool) and told >= 0:
-        return min(told, _MOST_NUMBER)
+        return min(told, SAFE_INTEGER)
     try:
-        return None if told is None else min(read_hex(told, "pending"), _MOST_NUMBER)
+        return None if told is None else min(read_hex(told, "pending"), SAFE_INTEGER)
     except ChainUnavailable:
         return None  # the least of what a quote rests on
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.errors import InvalidInput
+
 if TYPE_CHECKING:
     from shared.adapters.http_problem import Answer as HttpAnswer
 
@@ -20,6 +22,14 @@ def quote_answer(body: bytes, tag: str, fresh_s: float, if_none_match: str | Non
     if if_none_match is not None and _has(if_none_match, quoted):
         return b"", 304, headers
     return body, 200, {**headers, "Content-Type": "application/json"}
+
+
+def query_text(query: bytes) -> str:
+    """Return a query string as text, its escapes as they are; InvalidInput where it is not in UTF-8."""
+    try:
+        return query.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the query is not in UTF-8") from None
 
 
 def _has(if_none_match: str, tag: str) -> bool:

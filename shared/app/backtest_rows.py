@@ -13,6 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from shared.domain.fee_blocks import BlockFees
+from shared.domain.limits import TIME_LIMIT
 from shared.domain.tips import TipObservation
 from shared.errors import InvalidInput
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 BLOCK_S: Final = 12
 """Seconds between blocks (Ethereum since September 2022): turns seconds waited into blocks waited."""
-_YEAR_10000_S: Final = 253_402_300_800
 """Past it a time is in milliseconds, or none."""
 _HEADERS: Final = {
     "number": {"number", "block", "blocknumber", "height"},
@@ -187,7 +187,7 @@ class _Rows:
             seconds = float(row[place])
         except ValueError:
             raise self._wrong(at, place, "is no number of seconds") from None
-        if not isfinite(seconds) or not 0 <= seconds < _YEAR_10000_S:
+        if not isfinite(seconds) or not 0 <= seconds < TIME_LIMIT:
             raise self._wrong(at, place, "is no number of seconds (since 1970) of 0 or more")
         return seconds
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.app.deadletters import RAW, Burial
 from shared.app.event_log import Appended
 from shared.app.log_batch import REMOVED, LogBatch
-from shared.domain.events import TIME_LIMIT, Event, chain_event, external_events
+from shared.domain.events import Event, chain_event, external_events
+from shared.domain.limits import TIME_LIMIT
 from shared.domain.log_coordinates import log_coordinates, number_below
 from shared.domain.metrics import (
     EVENTS_ALREADY_THERE,

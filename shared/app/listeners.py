@@ -7,12 +7,16 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from shared.app.doorbell import Doorbell, set_by_handler
+from shared.domain.metrics import ERRORS
 from shared.errors import PlumblineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from shared.ports import Metrics
+
 _LOG: Final = logging.getLogger(__name__)
+_UNFORESEEN: Final = "unforeseen"
 _ENDS_WITHIN_S: Final = 10.0
 """What is in hand gets so long to finish; a request that hangs is left, every moment being safe for that."""
 
@@ -27,10 +31,12 @@ class Listeners:
         self,
         chain_ids: Sequence[int],
         follow: Callable[[int, Doorbell], None],
+        metrics: Metrics,
         *,
         anew_after_s: float = 5.0,
     ) -> None:
         self._follow = follow
+        self._metrics = metrics
         self._anew_after_s = anew_after_s
         self._stopped = threading.Event()
         self._failed: set[int] = set()
@@ -81,9 +87,10 @@ class Listeners:
                 _LOG.critical("chain %s: the listener stopped for good", chain_id, exc_info=True)
                 self._failed.add(chain_id)
                 return
-            except Exception:  # noqa: BLE001 - it is told; a thread's own traceback is not redacted
+            except Exception:  # noqa: BLE001 - told and counted; a thread's own traceback is not redacted
                 # Nobody foresaw it: what a node made up once should not need somebody to start us again.
                 _LOG.critical("chain %s: the listener begins anew", chain_id, exc_info=True)
+                self._metrics.count(ERRORS, chain=str(chain_id), code=_UNFORESEEN)
                 doorbell.pause(self._anew_after_s)
             else:
                 return

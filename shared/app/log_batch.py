@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from shared.domain.log_coordinates import SAFE_INTEGER
+from shared.domain.limits import SAFE_INTEGER
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -29,8 +29,6 @@ Event = dict[str, Any]
 
 EVENTS: Final = "events"
 VERSION: Final = "1"
-TIME_LIMIT: Final = 253_402_300_800
-"""Seconds since 1970 at which the year 10000 begins, which ISO 8601 cannot spell."""
 
 SUPERSEDED: Final = "system.event_superseded"
 REINSTATED: Final = "system.event_reinstated"

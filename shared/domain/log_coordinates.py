@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.hashing import digest
+from shared.domain.limits import SAFE_INTEGER
 from shared.errors import UndecodableLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SAFE_INTEGER: Final = 2**53
-"""Integers below it are the same in every JSON reader, and fit a document of either store."""
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 _ADDRESS_DIGITS: Final = 42
 _HASH_DIGITS: Final = 66

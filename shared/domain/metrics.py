@@ -34,7 +34,7 @@ class Metric:
 
 LABELS: Final = {
     "chain": "the chain's id; only chains of the registry",
-    "code": "the code of an error of shared/errors.py",
+    "code": "the code of an error of shared/errors.py, or unforeseen",
     "cause": "of a dead letter an error's code, of a mismatch its cause class (shared/domain/comparison.py)",
     "source": "of a dead letter the topic, or 'events'; of an event who recorded it, or 'other'",
     "outcome": "how a run ended: straight, crooked, unfinished, or the code of the error that ended it",
