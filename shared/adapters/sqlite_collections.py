@@ -28,6 +28,7 @@ INDEXES: Final[Indexes] = {
     "rollover_states": (("contractKey", "open"), ("contractKey", "open", "lastBlock")),
     "published_blocks": (("chainId", "number"),),
     "completeness_certificates": (("chainId", "grade", "first"), ("chainId", "first")),
+    "disputed_blocks": (("chainId", "last"),),
 }
 COLUMNS: Final = ("f0", "f1", "f2", "f3")
 """A file whose tables have fewer of them is given the missing ones, at their end, when it is opened."""
