@@ -138,6 +138,11 @@ def numbered_through(receipts: Sequence[Mapping[str, Any]]) -> bool:
     return all(read_hex(log.get("logIndex"), "logIndex") == i for i, log in enumerate(logs_of(receipts)))
 
 
+def counted_through(receipts: Sequence[Mapping[str, Any]]) -> list[RawLog]:
+    """Return all logs of the receipts, numbered from 0 through the block whatever their numbers are."""
+    return [{**log, "logIndex": hex(i)} for i, log in enumerate(logs_of(receipts))]
+
+
 def numbered_each(receipts: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether the logs are numbered from 0 in each transaction, as some chains do."""
     return all(

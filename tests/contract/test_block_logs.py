@@ -415,13 +415,33 @@ def test_answers_that_are_no_receipts(blocks: BlockLogs, answer: Any) -> None:
 
 
 def test_logs_numbered_in_each_transaction(blocks: BlockLogs) -> None:
-    """The numbering of a chain is taken as it is, but not one that was another before."""
-    each = deepcopy(TYPES["receipts"])
-    for receipt in each:
-        receipt["logs"][0]["logIndex"] = "0x0"
-    assert blocks.read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS]).proved
+    """The numbering of a chain is taken as its log index has it, too, but not one that was another before."""
+    each, logs = numbered_in_each()
+    endpoint = Endpoint(TYPES, **{RECEIPTS: each, LOGS: logs})
+    reading = blocks.read(endpoint, header_of(TYPES), [OURS])
+    assert reading.proved
+    assert reading.logs == logs
     with pytest.raises(DoubtfulAnswer, match="numbered"):
-        having_proved().read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS])
+        having_proved().read(endpoint, header_of(TYPES), [OURS])
+
+
+def test_receipts_alone_numbered_in_each_transaction(blocks: BlockLogs) -> None:
+    """The log index, from which a range is read, has the block's numbers: so has what is proved."""
+    each, _ = numbered_in_each()
+    reading = blocks.read(Endpoint(TYPES, **{RECEIPTS: each}), header_of(TYPES), [OURS])
+    assert reading.proved
+    assert reading.logs == [log for receipt in TYPES["receipts"] for log in receipt["logs"]]
+    for lies in ([], TYPES["logs"][1:]):
+        with pytest.raises(DoubtfulAnswer, match="differ"):
+            blocks.read(Endpoint(TYPES, **{RECEIPTS: each, LOGS: lies}), header_of(TYPES), [OURS])
+
+
+def numbered_in_each() -> tuple[list[Any], list[Any]]:
+    """Return receipts, and their logs, numbered from 0 in each transaction."""
+    receipts = deepcopy(TYPES["receipts"])
+    for receipt in receipts:
+        receipt["logs"][0]["logIndex"] = "0x0"
+    return receipts, [log for receipt in receipts for log in receipt["logs"]]
 
 
 def oddly_numbered() -> tuple[list[Any], list[Any]]:
