@@ -77,9 +77,9 @@ class CloudMonitoringMetrics:
         """Set a figure that goes up and down."""
         self._figures.gauge(name, value, labels)
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Add one observation to a distribution."""
-        self._figures.observe(name, value, labels)
+    def observe(self, name: str, value: float, times: int = 1, **labels: str) -> None:
+        """Add to a distribution."""
+        self._figures.observe(name, value, times, labels)
 
     def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
         """Write what changed, at most every ten seconds (``now``: five); wait ``wait_s`` for it at most."""

@@ -33,13 +33,13 @@ class Distribution:
         self.mean = 0.0
         self.deviation = 0.0
 
-    def add(self, value: float, bounds: tuple[float, ...]) -> None:
-        """Take up one observation."""
-        self.count += 1
+    def add(self, value: float, times: int, bounds: tuple[float, ...]) -> None:
+        """Take up an observation that was made so many times."""
+        self.count += times
         step = value - self.mean
-        self.mean += step / self.count
-        self.deviation += step * (value - self.mean)
-        self.buckets[bisect_right(bounds, value)] += 1
+        self.mean += step * times / self.count
+        self.deviation += step * (value - self.mean) * times
+        self.buckets[bisect_right(bounds, value)] += times
 
     def copy(self) -> Distribution:
         """Return it as it is now."""
@@ -88,12 +88,12 @@ class KeptFigures:
             self._values[key] = float(value)
             self._note(metric, key)
 
-    def observe(self, name: str, value: float, labels: dict[str, str]) -> None:
-        """Add an observation."""
+    def observe(self, name: str, value: float, times: int, labels: dict[str, str]) -> None:
+        """Add an observation that was made so many times."""
         metric, key = _key(name, HISTOGRAM, labels)
         with self._lock:
             kept = self._values.setdefault(key, Distribution(len(metric.buckets) + 1))
-            kept.add(value, metric.buckets)  # type: ignore[union-attr]
+            kept.add(value, times, metric.buckets)  # type: ignore[union-attr]
             self._note(metric, key)
 
     def take_changed(self) -> list[Kept]:

@@ -16,7 +16,7 @@ class NoMetrics:
         """Pass over a figure."""
         metric_of(name, GAUGE, labels)
 
-    def observe(self, name: str, value: float, **labels: str) -> None:  # noqa: ARG002 - the port's
+    def observe(self, name: str, value: float, times: int = 1, **labels: str) -> None:  # noqa: ARG002
         """Pass over an observation."""
         metric_of(name, HISTOGRAM, labels)
 

@@ -59,8 +59,7 @@ class SqliteDocuments:
         self._file = SqliteFile(path, SCHEMA, busy_timeout_s)
         self._collections = Collections(indexes)
         self._indexed = False
-        # Waiting for SQLite's lock is polling with pauses; threads of one process queue here instead.
-        self._turn = threading.Lock()
+        self._preparing = threading.Lock()
         self._this_thread = threading.local()
 
     def get(self, collection: str, key: str) -> Document | None:
@@ -175,7 +174,7 @@ class SqliteDocuments:
             raise RuntimeError("inside a transaction write through it: the store itself is locked")
         if not self._indexed:
             self._prepare()
-        with self._turn, self._file.writing() as connection:
+        with self._file.writing() as connection:
             self._this_thread.writes = True
             try:
                 yield connection
@@ -185,7 +184,7 @@ class SqliteDocuments:
     def _prepare(self) -> None:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise ConfigError(f"SQLite 3.24 or newer is needed, this is {sqlite3.sqlite_version}")
-        with self._turn:
+        with self._preparing:
             try:
                 with self._file.reading() as connection:
                     current = self._collections.is_current(connection)

@@ -21,14 +21,25 @@ if TYPE_CHECKING:
     from shared.ports import Document
 
 Indexes = Mapping[str, tuple[tuple[str, ...], ...]]
-"""By collection: the indexes, each a tuple of fields. The key follows as the last field of each."""
+"""By collection: the indexes, each a tuple of fields, ``KEY`` among them as the last one or not at all."""
 
+KEY: Final = "(key)"
+"""With it an index has documents of equal value in the order of keys; without, whoever reads sorts them.
+
+So without it where few share a value: the key makes an entry twice as long, and each page of an index that
+grows all over (a transfer's id is a hash) is written anew by most commits.
+"""
 INDEXES: Final[Indexes] = {
-    "events": (("rolloverId",), ("metadata.originalEventId",), ("audit.storedAt",), ("timestamp",)),
-    "rollover_states": (("contractKey", "open"), ("contractKey", "open", "lastBlock")),
-    "published_blocks": (("chainId", "number"),),
-    "completeness_certificates": (("chainId", "grade", "first"), ("chainId", "first")),
-    "disputed_blocks": (("chainId", "last"),),
+    "events": (
+        ("rolloverId",),
+        ("metadata.originalEventId", KEY),
+        ("audit.storedAt", KEY),
+        ("timestamp", KEY),
+    ),
+    "rollover_states": (("contractKey", "open", KEY), ("contractKey", "open", "lastBlock", KEY)),
+    "published_blocks": (("chainId", "number", KEY),),
+    "completeness_certificates": (("chainId", "grade", "first", KEY), ("chainId", "first", KEY)),
+    "disputed_blocks": (("chainId", "last", KEY),),
 }
 COLUMNS: Final = ("f0", "f1", "f2", "f3")
 """A file whose tables have fewer of them is given the missing ones, at their end, when it is opened."""
@@ -58,7 +69,7 @@ class Collections:
     def __init__(self, indexes: Indexes) -> None:
         self._indexes = dict(indexes)
         self._fields = {
-            collection: tuple(dict.fromkeys(field for fields in wanted for field in fields))
+            collection: tuple(dict.fromkeys(field for fields in wanted for field in fields if field != KEY))
             for collection, wanted in self._indexes.items()
         }
         for collection, fields in self._fields.items():
@@ -142,9 +153,9 @@ class Collections:
             )
             seq = rows[-1][0]
         for fields in self._indexes.get(collection, ()):
-            columns = [str(self.column(collection, field)) for field in fields]
+            columns = [self.column(collection, field) or "key" for field in fields]
             connection.execute(
-                f"CREATE INDEX {table}_{'_'.join(columns)} ON {table} ({', '.join(columns)}, key)"
+                f"CREATE INDEX {table}_{'_'.join(columns)} ON {table} ({', '.join(columns)})"
                 f" WHERE {columns[0]} IS NOT NULL"
             )
         definition = self._definition(collection) if collection in self._indexes else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -11,21 +12,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from shared.adapters.sqlite_log import has_frames
 from shared.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOG: Final = logging.getLogger(__name__)
 BUSY_TIMEOUT_S: Final = 30.0
-# Whoever commits past the limit writes the log back into the file while the others wait, so all keep to the
-# same one: 64 MB. Some builds of SQLite fill with zeros what is deleted, which costs as much as writing it:
-# each message of the bus a second time.
+LONG_LOG_PAGES: Final = 16_000
+"""64 MB: a write-ahead log of so many pages is written back into the file."""
+# By itself SQLite writes the log back at the end of a commit, while everybody waits (see ``_shorten_log``).
+# Some builds of it fill with zeros what is deleted, which costs as much as writing it: each message of the
+# bus a second time.
 _PRAGMAS: Final = """
 PRAGMA synchronous = NORMAL;
-PRAGMA wal_autocheckpoint = 16000;
+PRAGMA wal_autocheckpoint = 0;
 PRAGMA cache_size = -8000;
 PRAGMA secure_delete = OFF;
 """
+# Writes back what no reader still needs the older pages of; waits for nobody, and says first whether
+# another connection is at it.
+_WRITE_BACK: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 _OUR_OWN_MISTAKES: Final = (sqlite3.ProgrammingError, sqlite3.IntegrityError)
 
 
@@ -38,8 +46,16 @@ class SqliteFile:
     or a lock is held longer than ``busy_timeout_s``.
     """
 
-    def __init__(self, path: str | Path, schema: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        schema: str,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        long_log_pages: int = LONG_LOG_PAGES,
+    ) -> None:
         self._path = Path(path)
+        self._log = Path(f"{path}-wal")
+        self._long_log_pages = long_log_pages
         self._schema = schema
         self._busy_timeout_s = busy_timeout_s
         self._idle: list[sqlite3.Connection] = []
@@ -66,7 +82,8 @@ class SqliteFile:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection inside a transaction that holds the file's write lock from its start.
 
-        Commits at the end; an exception rolls back and propagates.
+        Commits at the end; an exception rolls back and propagates. Then, out of the others' way, whoever
+        finds the write-ahead log long writes it back.
         """
         with self._turn(), self.reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -76,6 +93,24 @@ class SqliteFile:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+        self._shorten_log()
+
+    def _shorten_log(self) -> None:
+        """Write a long log back into the file: most of it while others write, the rest while they wait.
+
+        A log is begun anew only when all of it is written back, and so it needs that moment. What fails is
+        tried again after the next commit; the commit itself is good.
+        """
+        try:
+            if not has_frames(self._log, self._long_log_pages):
+                return
+            with self.reading() as connection:
+                busy = connection.execute(_WRITE_BACK).fetchone()[0]
+            if not busy:
+                with self._turn(), self.reading() as connection:
+                    connection.execute(_WRITE_BACK)
+        except (OSError, StoreUnavailable) as error:
+            _LOG.warning("SQLite's write-ahead log stays long: %s", error)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

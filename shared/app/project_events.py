@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -106,12 +107,14 @@ class ProjectEvents:
     def _tell(self, events: Iterable[Event]) -> None:
         """Take the time that logs took from their blocks to the states that show them now."""
         now = self._clock.now().timestamp()
-        for event in events:
-            mined = _mined(event)
-            if mined is not None:
-                age_s = max(0.0, now - mined)
-                chain = str(event["data"]["chainId"])
-                self._metrics.observe(LOG_TO_STATE, age_s, chain=chain, source=_source(event))
+        # Of a back-fill there are thousands of a block, and one figure is dear.
+        alike = Counter(
+            (mined, str(event["data"]["chainId"]), _source(event))
+            for event in events
+            if (mined := _mined(event)) is not None
+        )
+        for (mined, chain, source), times in alike.items():
+            self._metrics.observe(LOG_TO_STATE, max(0.0, now - mined), times, chain=chain, source=source)
 
     def catch_up(self, events: Sequence[Event]) -> list[State]:
         """Do as ``project`` does, for stored events that are probably joined in: looks before it locks.

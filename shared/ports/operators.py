@@ -34,8 +34,8 @@ class Metrics(Protocol):
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a figure that goes up and down."""
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Add one observation to a distribution."""
+    def observe(self, name: str, value: float, times: int = 1, **labels: str) -> None:
+        """Add to a distribution an observation that was made so many times."""
 
     def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
         """Write what is kept to where it goes, if that is due; return after ``wait_s`` seconds at most.

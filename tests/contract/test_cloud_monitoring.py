@@ -163,13 +163,13 @@ def test_what_did_not_change_is_not_written_again(scene: Scene) -> None:
 
 def test_a_distribution_tells_mean_spread_and_buckets(scene: Scene) -> None:
     """On a bound an observation belongs to the bucket above it, as the service counts."""
-    for value in (0.1, 0.25, 0.4, 1_000):
-        scene.metrics.observe(BLOCK_LATENCY, value, chain="1")
+    for value, times in ((0.1, 1), (0.25, 1), (0.4, 1), (1_000, 2)):
+        scene.metrics.observe(BLOCK_LATENCY, value, times, chain="1")
     scene.write()
     told = scene.server.last(BLOCK_LATENCY, chain="1")
-    assert told.mean == pytest.approx(250.1875)
-    assert told.sum_of_squared_deviation == pytest.approx(749_625.1, rel=1e-5)
-    assert list(told.bucket_counts) == [1, 2, *[0] * 8, 1]
+    assert told.mean == pytest.approx(400.15)
+    assert told.sum_of_squared_deviation == pytest.approx(1_199_400.1, rel=1e-5)
+    assert list(told.bucket_counts) == [1, 2, *[0] * 8, 2]
     assert list(told.bucket_options.explicit_buckets.bounds) == list(METRICS[BLOCK_LATENCY].buckets)
 
 

@@ -197,6 +197,20 @@ def test_pages_by_field_with_ties(documents: Documents, collection: str, descend
     assert found == (in_order[::-1] if descending else in_order)
 
 
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_of_a_transfers_events(documents: Documents, descending: bool) -> None:  # noqa: FBT001
+    """Pages of one transfer's events, and of all events by transfer, go by key where the transfer is one."""
+    places = [(f"r{number % 3}", f"k{(number * 7) % 30:02}") for number in range(30)]
+    documents.create_many("events", {key: {"rolloverId": transfer} for transfer, key in places})
+    in_order = sorted(places, reverse=descending)
+    by_transfer = Query(order_by="rolloverId", descending=descending, limit=4)
+    found = _pages(documents, "events", by_transfer, "rolloverId")
+    assert [(event["rolloverId"], key) for key, event in found] == in_order
+    of_one = Query((("rolloverId", "r1"),), descending=descending, limit=4)
+    found = _pages(documents, "events", of_one)
+    assert [key for key, _ in found] == [key for transfer, key in in_order if transfer == "r1"]
+
+
 def test_reads_on_from_before_every_key(documents: Documents) -> None:
     """The empty key stands before every other: what comes after it starts with the value itself."""
     for place, value in enumerate(["", "", "a", "b"]):

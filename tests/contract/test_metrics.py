@@ -117,10 +117,10 @@ def test_a_gauge_tells_its_last_value(bench: Bench) -> None:
 
 
 def test_a_distribution_tells_how_many_and_how_much(bench: Bench) -> None:
-    """Each observation counts once, on a bound and beyond the last one too."""
-    for depth in (1, 2, 2, 7, 1_000):
-        bench.metrics.observe(REORG_DEPTH, depth, chain="1")
-    assert bench.read(REORG_DEPTH, chain="1") == (5, 1_012)
+    """Each observation counts as often as it was made, on a bound and beyond the last one too."""
+    for depth, times in ((1, 1), (2, 2), (7, 1), (1_000, 3)):
+        bench.metrics.observe(REORG_DEPTH, depth, times, chain="1")
+    assert bench.read(REORG_DEPTH, chain="1") == (7, 3_012)
 
 
 def test_a_figure_may_have_no_label(bench: Bench) -> None:

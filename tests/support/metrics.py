@@ -24,9 +24,9 @@ class MemoryMetrics:
         """Set a figure."""
         self.gauges[self._key(name, GAUGE, labels)] = value
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
+    def observe(self, name: str, value: float, times: int = 1, **labels: str) -> None:
         """Add an observation."""
-        self.observed[self._key(name, HISTOGRAM, labels)].append(value)
+        self.observed[self._key(name, HISTOGRAM, labels)] += [value] * times
 
     def flush(self, wait_s: float = 0.0, *, now: bool = False) -> None:
         """Count that it was asked for."""
