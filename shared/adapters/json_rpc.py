@@ -42,15 +42,22 @@ class JsonRpcEndpoint:
 
     ``key`` is what it is stored under, the same for the same URL and telling nothing of it.
     ``timeout_s`` bounds each request as a whole, ``batch_size`` the entries of one JSON-RPC batch; where
-    the endpoint takes fewer, that is found out and kept to. Safe to share between threads. Raises
-    ConfigError for a URL that is not http(s).
+    the endpoint takes fewer, that is found out and kept to. ``longest_pause_s`` bounds what is told of a
+    pause that it asks for. Safe to share between threads. Raises ConfigError for a URL that is not http(s).
     """
 
     def __init__(
-        self, url: str, name: str = "endpoint 1", *, timeout_s: float = 30.0, batch_size: int = 100
+        self,
+        url: str,
+        name: str = "endpoint 1",
+        *,
+        timeout_s: float = 30.0,
+        batch_size: int = 100,
+        longest_pause_s: float = 120.0,
     ) -> None:
         self.name = name
         self._http = HttpPost(url, name, timeout_s)
+        self._longest_pause_s = longest_pause_s
         self._batch_size = batch_size
         self._batches_failed = 0
         self._singly = 0
@@ -169,7 +176,7 @@ class JsonRpcEndpoint:
     def _refusal(self, asked: str, error: Any, pause_s: float | None) -> CallRefused | RateLimited:
         fields = error if isinstance(error, dict) else {"message": error}
         fields = {**fields, "message": self._http.redacted(str(fields.get("message")))}
-        return refusal(f"{self.name} refused {asked}", fields, pause_s)
+        return refusal(f"{self.name} refused {asked}", fields, pause_s, self._longest_pause_s)
 
     def _post(self, body: Any, asked: str, entries: int) -> tuple[Any, float | None]:
         def counted() -> None:
@@ -178,7 +185,7 @@ class JsonRpcEndpoint:
 
         # Reading twice is harmless; a transaction sent twice may be refused as known, though it was taken.
         status, headers, answer = self._http.send(orjson.dumps(body), asked, counted, again=asked != _SENDS)
-        pause_s = retry_after_s(headers)
+        pause_s = retry_after_s(headers, self._longest_pause_s)
         try:
             reply = orjson.loads(answer)
         except orjson.JSONDecodeError as error:

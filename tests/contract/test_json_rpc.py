@@ -97,6 +97,22 @@ def test_http_429(headers: dict[str, str], pause_s: float | None, body: bytes) -
         assert caught.value.retry_after_s == pause_s
 
 
+@pytest.mark.parametrize("asked_s", [4, 600])
+@pytest.mark.parametrize("in_words", [False, True])
+def test_no_pause_is_granted_for_longer(asked_s: int, *, in_words: bool) -> None:
+    """An endpoint that asks for minutes, in a header or in words, is asked again after the longest pause."""
+
+    def answer(request: Any) -> Any:
+        if in_words:
+            return error(request, 429, f"too many requests, retry in {asked_s}s")
+        return Answer(b"", 429, {"Retry-After": str(asked_s)})
+
+    with RpcServer(answer) as server:
+        with pytest.raises(RateLimited) as caught:
+            JsonRpcEndpoint(server.url, longest_pause_s=5).call("eth_blockNumber")
+        assert caught.value.retry_after_s == min(asked_s, 5)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
