@@ -80,6 +80,11 @@ class PartlyLimited(RateLimited):
         self.answers = answers
         self.gained = False
 
+    @property
+    def served(self) -> int:
+        """How many entries were answered."""
+        return sum(not isinstance(answer, RateLimited) for answer in self.answers)
+
 
 def refusal(
     who: str, fields: Mapping[str, Any], pause_s: float | None = None, longest_pause_s: float = math.inf

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MEASURED_S: Final = 5
-_LEAST: Final = 2.0  # requests a second; slower than this a pause that is asked for does better
+_LEAST: Final = 1.5  # requests a second; slower than this a pause that is asked for does better
 _CUT_EVERY_S: Final = 2.5
 _AGAIN_S: Final = 10.0
 _MOST_CUTS: Final = 4
+_RISEN: Final = 2.0
 _IN_VAIN_S: Final = 60.0
 _LONGEST_WAIT_S: Final = 2.0
 _QUIET_S: Final = (
@@ -46,9 +47,15 @@ class RequestRate:
         self._in_vain_until = float("-inf")
         self._free_at = 0.0
         self._rises_fast = True
+        self._risen_at = float("-inf")
         self._answered = True
         self._serves_since = 0.0
         self._seconds: deque[list[int]] = deque(maxlen=_MEASURED_S + 1)
+
+    @property
+    def in_vain(self) -> bool:
+        """Say whether of late no slower pace helped: what is refused is not the number of requests."""
+        return self._monotonic() < self._in_vain_until
 
     def wait_s(self, now: float) -> float:
         """Return the seconds to wait before the next request."""
@@ -75,7 +82,8 @@ class RequestRate:
         now = self._monotonic()
         if not self._answered:
             return  # one refusal, told to several requests
-        if self.per_s is not None and self._quiet_s(now) > _QUIET_S:
+        in_a_hurry = now - self._risen_at < _AGAIN_S  # past the limit so soon, that it seemed gone
+        if in_a_hurry or (self.per_s is not None and self._quiet_s(now) > _QUIET_S):
             self._rises_fast = False
         self._answered = False
         soon, self._refused_at = now - self._refused_at < _AGAIN_S, now
@@ -97,7 +105,9 @@ class RequestRate:
             self._cut_at = self._monotonic()
 
     def _cut(self, now: float, *, soon: bool) -> None:
-        self._cuts = self._cuts + 1 if soon else 1
+        # Refused at a pace that it had risen to: the cut before was not in vain.
+        risen = self.per_s is not None and self.per_s > _RISEN * self._met / 2
+        self._cuts = self._cuts + 1 if soon and not risen else 1
         self._met = max(self._served(now), _LEAST) if self.per_s is None else self.per_s
         if self._cuts > _MOST_CUTS or self._met / 2 < _LEAST:
             self._cuts, self._in_vain_until = 0, now + _IN_VAIN_S
@@ -119,6 +129,7 @@ class RequestRate:
             rate *= 2.0 ** min(max(0.0, self._quiet_s(now) - _QUIET_S), _DOUBLED)
         self.per_s = rate
         if rate >= _FREE_AT * self._met:
+            self._cuts, self._risen_at = 0, now
             self._free()
 
     def _free(self) -> None:

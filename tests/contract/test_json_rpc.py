@@ -293,6 +293,41 @@ def test_a_rate_limit_stops_a_batch() -> None:
     assert isinstance(second, RateLimited)
 
 
+def test_a_batch_is_no_larger_than_what_was_served_at_once() -> None:
+    """Where entries are counted the next batches have as many as there was room for, and more by and by."""
+    left = 0
+
+    def counting(request: Any) -> Any:
+        nonlocal left
+        replies = []
+        for each in request if isinstance(request, list) else [request]:
+            replies.append(result(each, "0x1") if left > 0 else error(each, 429, "slow down"))
+            left -= 1
+        return replies if isinstance(request, list) else replies[0]
+
+    def sizes() -> list[int]:
+        return [len(request) if isinstance(request, list) else 1 for request in server.seen]
+
+    with RpcServer(counting) as server:
+        endpoint = JsonRpcEndpoint(server.url, batch_size=10)
+        left = 4
+        with pytest.raises(PartlyLimited) as caught:
+            endpoint.batch([("eth_blockNumber", [])] * 10)
+        assert caught.value.served == 4
+        left = 1000
+        for _ in range(10):
+            endpoint.batch([("eth_blockNumber", [])] * 4)
+        endpoint.batch([("eth_blockNumber", [])] * 10)
+        assert sizes() == [10, *[4] * 10, 8, 2]
+        left = 0
+        with pytest.raises(RateLimited):
+            endpoint.batch([("eth_blockNumber", [])] * 10)
+        endpoint.take_any_batch()
+        left = 1000
+        endpoint.batch([("eth_blockNumber", [])] * 10)
+        assert sizes()[-2:] == [8, 10]
+
+
 def test_a_server_that_fails_on_batches_is_asked_one_by_one() -> None:
     """From the third batch in a row that fails on, entries go out alone, and in a batch again some day."""
 

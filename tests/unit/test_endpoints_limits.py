@@ -276,7 +276,7 @@ def drive(rate: RequestRate, clock: FakeClock, allowed: float, seconds: float) -
     return served, refused
 
 
-@pytest.mark.parametrize("allowed", [5, 10, 25])
+@pytest.mark.parametrize("allowed", [3, 5, 10, 25])
 def test_the_pace_is_found(allowed: int) -> None:
     """An endpoint of a limited rate is soon asked at most of it, and seldom refuses."""
     clock = FakeClock()
