@@ -16,6 +16,7 @@ _PAUSES_S: Final = (0.1, 0.3, 0.6)
 LONGEST_PAUSE_S: Final = 1.5
 """A longer pause that an endpoint asks for is for the caller, who may have something else to do."""
 _SOON_S: Final = 1.0
+_MOST_SLOW: Final = 1
 _ANSWERED_NO: Final = 2
 _GAINING_S: Final = 5.0
 """How long it goes on while each few tries bring a part of a batch; a step must not outlast the lease."""
@@ -36,10 +37,10 @@ def insist(
     A node behind a balancer fails now and then: of the dozen reads of a step one would always fail, and the
     work of all of them be lost. What may pass is tried again: an error of the server, a connection hung up,
     a block that one of its nodes has not got, a rate limit, of which ``limited`` is told, and says how many
-    seconds to wait. What took long already, and what is a clear no, is not. A batch answered in part goes on
-    with the rest.
+    seconds to wait. What took long is tried again once, what is a clear no is not. A batch answered in part
+    goes on with the rest.
     """
-    at, begun = 0, monotonic()
+    at, begun, slow = 0, monotonic(), 0
     while True:
         started = monotonic()
         asked_s = wait_s = 0.0
@@ -59,7 +60,8 @@ def insist(
             if at >= _ANSWERED_NO or (isinstance(error, CallRefused) and error.number in _NOT_PASSING):
                 raise
         except ChainUnavailable as error:
-            if last or type(error) not in _PASSING or monotonic() - started > _SOON_S:
+            slow += monotonic() - started > _SOON_S
+            if last or type(error) not in _PASSING or slow > _MOST_SLOW:
                 raise
         at += 1
         sleep(max(asked_s, wait_s, _PAUSES_S[max(at - 1, 0)] * (0.5 + random() / 2)))
