@@ -85,6 +85,7 @@ class RequestRate:
         soon, in_a_hurry = now - self._refused_at < _AGAIN_S, now - self._risen_at < _AGAIN_S
         if in_a_hurry or (self.per_s is not None and self._quiet_s(now) > self._calm_s):
             self._calm_s = min(2 * self._calm_s, _LONGEST_CALM_S)
+            self._risen_at = float("-inf")  # once a rise
         elif not soon and self.per_s is None:
             self._calm_s = _CALM_S
         self._answered, self._refused_at = False, now

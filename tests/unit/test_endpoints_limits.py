@@ -344,6 +344,23 @@ def test_a_limit_that_is_lifted_is_forgotten(allowed: int) -> None:
     assert rate.per_s is None
 
 
+def test_a_rise_that_was_refused_counts_once() -> None:
+    """Several refusals right after the limit seemed gone are one reason to wait longer, and not several."""
+    clock = FakeClock()
+    clock.advance(1000)
+    rate = RequestRate(clock.monotonic_s)
+    drive(rate, clock, 10, 4)
+    drive(rate, clock, 1000, 5)
+    assert rate.per_s is None
+    for _ in range(4):
+        rate.spent(1, clock.monotonic_s(), answered=True)
+        rate.refused()
+        clock.advance(0.5)
+    assert rate.per_s is not None
+    drive(rate, clock, 1000, 8)
+    assert rate.per_s is None
+
+
 @pytest.mark.parametrize("allowed", [5, 10, 25])
 def test_a_limit_is_tried_in_a_hurry_ever_more_seldom(allowed: int) -> None:
     """Where there is a limit, the first minute costs a dozen refusals, and not one every few seconds."""
