@@ -164,11 +164,13 @@ class Plumbline:
     def handle_chain_event(self) -> HandleChainEvent:
         """The use case behind ``functions/handle_chain_event``."""
         from shared.app.handle_chain_event import HandleChainEvent
+        from shared.app.settle_disputes import SettleDisputes
 
-        event_log = self.event_log("handle_chain_event")
+        event_log, alerts = self.event_log("handle_chain_event"), _later(lambda: self.alerts)
         return HandleChainEvent(
-            self.registry, event_log, self.project_events, _later(lambda: self.bus),
-            _later(lambda: self.alerts), self.clock, self.metrics, wallets=self.settings.platform_wallets,
+            self.registry, event_log, self.project_events, _later(lambda: self.bus), alerts,
+            SettleDisputes(self.documents, event_log, alerts, self.metrics),
+            self.clock, self.metrics, wallets=self.settings.platform_wallets,
         )  # fmt: skip
 
     @cached_property

@@ -12,7 +12,8 @@ locals {
     ]
     events = [
       "plumbline_log_to_state_seconds", "plumbline_handle_seconds", "plumbline_events_stored_total",
-      "plumbline_events_already_there_total", "plumbline_events_conflicting_total", "plumbline_logs_ignored_total",
+      "plumbline_events_already_there_total", "plumbline_events_conflicting_total", "plumbline_events_refuted_total",
+      "plumbline_logs_ignored_total",
       "plumbline_events_left_to_triggers_total", "plumbline_dead_letters_total",
     ]
     reconciliation = [

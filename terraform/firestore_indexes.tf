@@ -9,6 +9,7 @@ locals {
     published-by-height                     = { collection = "published_blocks", fields = ["chainId", "number"], descending = false }
     certificates-by-grade                   = { collection = "completeness_certificates", fields = ["chainId", "grade", "first"], descending = false }
     certificates-of-a-grade-from-the-newest = { collection = "completeness_certificates", fields = ["chainId", "grade", "first"], descending = true }
+    disputed-by-height                      = { collection = "disputed_blocks", fields = ["chainId", "last"], descending = false }
     certificates-from-the-newest            = { collection = "completeness_certificates", fields = ["chainId", "first"], descending = true }
   }
 
@@ -20,6 +21,7 @@ locals {
     chain_heads               = []
     chain_listeners           = []
     completeness_certificates = []
+    disputed_blocks           = []
     fee_history               = ["chainId"]
     gas_samples               = []
     leases                    = []

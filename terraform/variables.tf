@@ -80,8 +80,8 @@ variable "firestore" {
     error_message = "firestore.daily_backups_days and weekly_backups_days must be whole numbers from 1 to 98 (14 weeks, Firestore's longest)."
   }
   validation {
-    condition     = length(setintersection(var.firestore.unindexed_event_fields, ["rolloverId", "eventType", "metadata", "audit"])) == 0
-    error_message = "firestore.unindexed_event_fields: Plumbline itself asks for rolloverId, eventType, metadata.originalEventId and audit.storedAt; they must stay indexed."
+    condition     = length(setintersection(var.firestore.unindexed_event_fields, ["rolloverId", "eventType", "timestamp", "metadata", "audit"])) == 0
+    error_message = "firestore.unindexed_event_fields: Plumbline itself asks for rolloverId, eventType, timestamp, metadata.originalEventId and audit.storedAt; they must stay indexed."
   }
 }
 

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from shared.ports import Document, Transaction
 
 T = TypeVar("T")
-_Row = tuple[str, bytes, bytes | None, bytes | None, bytes | None]
+_Row = tuple[str, bytes, bytes | None, bytes | None, bytes | None, bytes | None]
 
 _OLDEST_SQLITE: Final = (3, 24, 0)
 _KEYS_AT_ONCE: Final = 512
 _INSERT: Final = """
-INSERT INTO {table} (key, body, f0, f1, f2) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING
+INSERT INTO {table} (key, body, f0, f1, f2, f3) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING
 """
 # The row keeps its seq: watch tells of documents created, not of those replaced.
 _PUT: Final = """
-INSERT INTO {table} (key, body, f0, f1, f2) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
-SET body = excluded.body, f0 = excluded.f0, f1 = excluded.f1, f2 = excluded.f2
+INSERT INTO {table} (key, body, f0, f1, f2, f3) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
+SET body = excluded.body, f0 = excluded.f0, f1 = excluded.f1, f2 = excluded.f2, f3 = excluded.f3
 """
 _DELETE: Final = "DELETE FROM {table} WHERE key = ?"
 _GET: Final = "SELECT body FROM {table} WHERE key = ?"
@@ -188,11 +188,10 @@ class SqliteDocuments:
         with self._turn:
             try:
                 with self._file.reading() as connection:
-                    outdated = self._collections.outdated(connection)
-                if outdated:
+                    current = self._collections.is_current(connection)
+                if not current:
                     with self._file.writing() as connection:
-                        for collection in self._collections.outdated(connection):
-                            self._collections.rebuild(connection, collection)
+                        self._collections.renew(connection)
             except ConfigError as error:
                 raise ConfigError(f"SQLite file {self._path}: {error}") from error
             self._indexed = True

@@ -24,12 +24,14 @@ Indexes = Mapping[str, tuple[tuple[str, ...], ...]]
 """By collection: the indexes, each a tuple of fields. The key follows as the last field of each."""
 
 INDEXES: Final[Indexes] = {
-    "events": (("rolloverId",), ("metadata.originalEventId",), ("audit.storedAt",)),
+    "events": (("rolloverId",), ("metadata.originalEventId",), ("audit.storedAt",), ("timestamp",)),
     "rollover_states": (("contractKey", "open"), ("contractKey", "open", "lastBlock")),
     "published_blocks": (("chainId", "number"),),
     "completeness_certificates": (("chainId", "grade", "first"), ("chainId", "first")),
+    "disputed_blocks": (("chainId", "last"),),
 }
-COLUMNS: Final = ("f0", "f1", "f2")
+COLUMNS: Final = ("f0", "f1", "f2", "f3")
+"""A file whose tables have fewer of them is given the missing ones, at their end, when it is opened."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS collections (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, indexes BLOB);
@@ -38,8 +40,12 @@ CREATE TABLE IF NOT EXISTS collections (number INTEGER PRIMARY KEY, name TEXT NO
 _TABLE: Final = """
 CREATE TABLE {table} (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
-    f0 BLOB, f1 BLOB, f2 BLOB
+    f0 BLOB, f1 BLOB, f2 BLOB, f3 BLOB
 )
+"""
+_LACKING: Final = """
+SELECT 'documents_' || number FROM collections
+WHERE NOT EXISTS (SELECT 1 FROM pragma_table_info('documents_' || number) WHERE name = ?)
 """
 _OLD_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'documents'"
 _NUMBER: Final = "SELECT number FROM collections WHERE name = ?"
@@ -92,12 +98,12 @@ class Collections:
         """Return what belongs into the columns for a document."""
         paths = self._paths.get(collection)
         if not paths:
-            return (None, None, None)
+            return (None,) * len(COLUMNS)
         found = tuple([sortable_field(document, path) for path in paths])
         return found + (None,) * (len(COLUMNS) - len(found))
 
-    def outdated(self, connection: sqlite3.Connection) -> list[str]:
-        """Return the collections whose indexes in the file are not the ones that are wanted now.
+    def is_current(self, connection: sqlite3.Connection) -> bool:
+        """Say whether the file's tables have all columns, and the indexes that are wanted now.
 
         Raises ConfigError for a file of the format before this one, which had one table for everything.
         """
@@ -106,12 +112,24 @@ class Collections:
                 "its format is that of an unreleased Plumbline, one table for all collections: move it"
                 " away, and history is read again into a new file"
             )
+        # Columns are added in their order and together, so the last one tells of all.
+        return not _lacking(connection, COLUMNS[-1]) and not self._outdated(connection)
+
+    def renew(self, connection: sqlite3.Connection) -> None:
+        """Make columns and indexes what is wanted now, within the caller's transaction."""
+        for column in COLUMNS:
+            for table in _lacking(connection, column):
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} BLOB")
+        for collection in self._outdated(connection):
+            self._rebuild(connection, collection)
+
+    def _outdated(self, connection: sqlite3.Connection) -> list[str]:
+        """Return the collections whose indexes in the file are not the ones that are wanted now."""
         there = dict(connection.execute("SELECT name, indexes FROM collections WHERE indexes IS NOT NULL"))
         wanted = {collection: self._definition(collection) for collection in self._indexes}
         return sorted(name for name in there | wanted if there.get(name) != wanted.get(name))
 
-    def rebuild(self, connection: sqlite3.Connection, collection: str) -> None:
-        """Make the indexes of a collection what is wanted now, within the caller's transaction."""
+    def _rebuild(self, connection: sqlite3.Connection, collection: str) -> None:
         table = self.made(connection, collection)
         names = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
         for (name,) in connection.execute(names, (table,)).fetchall():
@@ -119,7 +137,7 @@ class Collections:
         seq = 0
         while rows := connection.execute(_PAGE_OF_BODIES.format(table=table), (seq,)).fetchall():
             connection.executemany(
-                f"UPDATE {table} SET f0 = ?, f1 = ?, f2 = ? WHERE seq = ?",  # noqa: S608 - our own name
+                f"UPDATE {table} SET f0 = ?, f1 = ?, f2 = ?, f3 = ? WHERE seq = ?",  # noqa: S608 - our own name
                 [(*self.values(collection, orjson.loads(body)), each) for each, body in rows],
             )
             seq = rows[-1][0]
@@ -134,6 +152,10 @@ class Collections:
 
     def _definition(self, collection: str) -> bytes:
         return orjson.dumps(self._indexes[collection])
+
+
+def _lacking(connection: sqlite3.Connection, column: str) -> list[str]:
+    return [table for (table,) in connection.execute(_LACKING, (column,))]
 
 
 def _name(number: int) -> str:

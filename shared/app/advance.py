@@ -123,16 +123,20 @@ class Advance:
                 raise  # it does not know better than before: a failure like any other
             return Progress(more=True, read_through=cursor.number, head=head.number), cursor
 
-    def publish(self, blocks: Sequence[BlockRead], certain: int) -> int:
-        """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg."""
-        if not blocks:
+    def publish(self, blocks: Sequence[BlockRead], certain: int, proved: Sequence[str] = ()) -> int:
+        """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg.
+
+        ``proved``: keys of disputed blocks that are proved now (see ``Disputes``).
+        """
+        if not blocks and not proved:
             return 0
         counter, returned, kept = self._store.prepare(
             blocks, certain, self._settings.publish_batch, self._published
         )
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
-        count = self._publish.send(self._publish.appearing(self._chain.chain_id, blocks, counter, returned))
+        batches = self._publish.appearing(self._chain.chain_id, blocks, counter, returned, proved)
+        count = self._publish.send(batches)
         self._metrics.count(LOGS_PUBLISHED, count, chain=self._label)
         return count
 

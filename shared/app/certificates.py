@@ -2,7 +2,8 @@
 
 ``completeness_certificates/{chainId}:{first}``: ``first``, ``last`` (inclusive), ``hash`` of the last block,
 ``logs`` and their ``digest``, ``grade`` (``single``, ``witnessed``, ``proved``), ``witnesses`` (the endpoints
-that gave it), ``readAt``, and ``checkedAt`` (of the reading that raised the grade; null before).
+that gave it), ``disputed`` (another reading gave other logs, and neither is proved), ``readAt``, and
+``checkedAt`` (of the reading that raised the grade; null before).
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Certificate:
     def decode(cls, document: Document) -> Certificate:
         """Return the certificate of a stored document."""
         names = ("first", "hash", "grade", "witnesses", "logs", "digest")
-        told = {"number": document["last"], **{name: document[name] for name in names}}
+        told = {"number": document["last"], "disputed": document.get("disputed", False)}
+        told |= {name: document[name] for name in names}
         return cls(Segment.decode(told), document["readAt"], document["checkedAt"])
 
     def encode(self, chain_id: int) -> Document:
@@ -52,6 +54,7 @@ class Certificate:
             "digest": f"{segment.digest:064x}",
             "grade": segment.grade,
             "witnesses": list(segment.witnesses),
+            "disputed": segment.disputed,
             "readAt": self.read_at,
             "checkedAt": self.checked_at,
         }
@@ -138,7 +141,7 @@ def _fit(last: Certificate, segment: Segment) -> bool:
     before = last.segment
     return (
         segment.first == before.last + 1
-        and segment.grade == before.grade
+        and (segment.grade, segment.disputed) == (before.grade, before.disputed)
         and (segment.grade == PROVED or segment.witnesses == before.witnesses)
         and before.blocks + segment.blocks <= _MOST_BLOCKS
         and before.logs + segment.logs <= _MOST_LOGS

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.domain.events import CORRECTION, external_events, is_ours
+from shared.domain.events import external_events, is_ours, restated_id
 from shared.domain.lifecycle import STEPS
 from shared.domain.log_coordinates import hex_number, id_of_log
 from shared.errors import ChainUnavailable, RangeRefused, UndecodableLog
@@ -129,8 +129,8 @@ class ChainHistory:
 
     def _refuted_log(self, event: Event) -> tuple[str, bool]:
         data = event["data"]
-        # A correction stands for the event that it joins: the log is that one's.
-        told = event["metadata"].get("originalEventId") if event["eventType"] == CORRECTION else None
+        # A correction, or what was restated, stands for another event: the log is that one's.
+        told = event["metadata"].get("originalEventId", event["eventId"])
         if self.is_gone(event):
             return f"block {data['blockNumber']} has another hash now", True
         try:
@@ -139,7 +139,7 @@ class ChainHistory:
             # Endpoints that disagree about one block must not keep all other transfers from their repair.
             return f"block {data['blockNumber']} cannot be read by its hash: {error}", False
         for log in logs:
-            if id_of_log(self._spec.chain_id, log) == (told or event["eventId"]):
+            if told in (identity := id_of_log(self._spec.chain_id, log), restated_id(identity)):
                 return f"its log stands in block {data['blockNumber']}", False
         return f"block {data['blockNumber']} does not hold its log", True
 

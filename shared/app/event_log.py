@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.chain_heads import ChainHeads
 from shared.app.project_events import readable, unreadable
-from shared.domain.events import EVENTS, REINSTATED, SUPERSEDED, Event, as_stored, check_event, is_ours
-from shared.domain.system_events import correction_event, verdict_event
+from shared.domain.events import (
+    EVENTS,
+    REINSTATED,
+    SUPERSEDED,
+    Event,
+    as_stored,
+    check_event,
+    is_ours,
+    restated_id,
+)
+from shared.domain.system_events import REFUTED, correction_event, restated_event, verdict_event
 from shared.domain.transfers import MAPPINGS, STATES, mapped_id
 from shared.errors import CorruptEvent
 from shared.ports import Query
@@ -71,7 +80,8 @@ class EventLog:
         taken back at a lower counter is reinstated at this one: the block hashes ``returned`` (their
         removal may be forgotten by the time that this is handled), and those known to ``chain_heads``.
         One that was kept under its bare hash and is mapped by now is joined to its transfer by a
-        correction; so is one that somebody changed in the store, beside being told as conflicting.
+        correction; so is one that somebody changed in the store, beside being told as conflicting. One
+        that was restated is there already.
         """
         routed = self.route(events)
         appended = self._create(routed)
@@ -85,13 +95,46 @@ class EventLog:
         again = [event for event in routed if event["data"]["blockHash"] in back] if back else []
         if again:
             appended.add(self.judge(again, reorg_counter, REINSTATED, "its block is canonical again"))
+        self._settle_restated(appended, routed)
         return appended
+
+    def restate(self, chain_id: int, events: Sequence[Event], reorg_counter: int, reason: str) -> Appended:
+        """Say anew what these proved logs say where the stored event of ours says otherwise; refute that one.
+
+        Under the log's own id the false content stays, superseded for good. ``reorg_counter``: at which
+        the logs' blocks were canonical; one that was taken back since takes what is restated with it.
+        """
+        stored = self._documents.get_many(EVENTS, [event["eventId"] for event in events])
+        false = {
+            key: as_stored(key, each)
+            for key, each in stored.items()
+            if is_ours(each) and not unreadable(each)
+        }
+        routed = [event for event in self.route(events) if event["eventId"] in false]
+        wrong = [event for event in routed if not _same(false[event["eventId"]], event)]
+        restated = [restated_event(event) for event in wrong]
+        appended = self._create(restated)
+        removed = self._heads.removed_blocks(chain_id)
+        for event in restated:
+            taken_back = removed.get(event["data"]["blockHash"], -1)
+            if taken_back >= reorg_counter:
+                appended.add(self.supersede([event], taken_back, "a reorg took its block back"))
+        appended.add(self.refute([false[event["eventId"]] for event in wrong], reason))
+        self._settle_restated(appended, wrong)
+        return appended
+
+    def refute(self, targets: Sequence[Event], reason: str) -> Appended:
+        """Supersede for good what is proved to be no log, or to say what its log does not."""
+        return self.judge(targets, REFUTED, SUPERSEDED, reason) if targets else Appended()
 
     def judge(self, targets: Sequence[Event], verdict_seq: int, verdict: str, reason: str) -> Appended:
         """Append a verdict on each target (stored or, where removal overtook it, not yet).
 
-        The verdict goes where the stored event is projected, and to its correction if there is one.
+        The verdict goes where the stored event is projected, to its correction if there is one, and to what
+        was restated of it; a refutation is of that content alone.
         """
+        if verdict_seq != REFUTED:
+            targets = [*targets, *self._restated(targets).values()]
         stored = self._documents.get_many(EVENTS, [target["eventId"] for target in targets])
         there = {key: event for key, event in stored.items() if not unreadable(event)}
         routed = self.route([target for target in targets if is_ours(target)])
@@ -171,6 +214,27 @@ class EventLog:
             for key, event in wanted.items()
             if key in stored and (not is_ours(stored[key]) or unreadable(stored[key]))
         ]
+
+    def _restated(self, events: Sequence[Event]) -> dict[str, Event]:
+        """Return what was stored anew of events whose own ids have another content, by those ids."""
+        ids = {restated_id(event["eventId"]): event["eventId"] for event in events}
+        found = self._documents.get_many(EVENTS, ids)
+        return {ids[key]: as_stored(key, event) for key, event in found.items() if not unreadable(event)}
+
+    def _settle_restated(self, appended: Appended, routed: Sequence[Event]) -> None:
+        """Count as there already what conflicts with its own id alone."""
+        conflicting = set(appended.conflicting)
+        if not conflicting:
+            return
+        told = [event for event in routed if event["eventId"] in conflicting]
+        there = self._restated(told)
+        settled = {
+            key
+            for event in told
+            if (key := event["eventId"]) in there and _same(there[key], restated_event(event))
+        }
+        appended.conflicting = [key for key in appended.conflicting if key not in settled]
+        appended.already_there += sorted(settled)
 
     def _create(self, events: Sequence[Event]) -> Appended:
         if not events:

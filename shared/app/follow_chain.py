@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from shared.app.advance import Advance, Seen
 from shared.app.chain_tip import ChainTip
 from shared.app.cursor_store import CursorStore
+from shared.app.disputes import Disputes
 from shared.app.follow_settings import FollowSettings, Progress, StopSignal
 from shared.app.lease import Lease
 from shared.app.listener_report import ListenerReport
@@ -82,7 +83,7 @@ class FollowChain:
         )
         self._way = Advance(chain, self._store, publish, clock, settings, addresses, metrics, self._report)
         self._again = ReadAgain(
-            chain, self._store, clock, settings, addresses, self._way.publish, metrics,
+            chain, self._store, clock, settings, addresses, self._way.publish, Disputes(documents), metrics,
             fees.receipts if fees else lambda _: None,
         )  # fmt: skip
         self._fees = fees

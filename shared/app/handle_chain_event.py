@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shared.app.alerts import Alerts
     from shared.app.event_log import EventLog
     from shared.app.project_events import ProjectEvents
+    from shared.app.settle_disputes import SettleDisputes
     from shared.domain.contract import Registry
     from shared.ports import Bus, Clock, Metrics, RawLog
 
@@ -91,6 +92,7 @@ class HandleChainEvent:
         projection: ProjectEvents,
         bus: Bus,
         alerts: Alerts,
+        disputes: SettleDisputes,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -101,6 +103,7 @@ class HandleChainEvent:
         self._projection = projection
         self._burial = Burial(bus, alerts, metrics)
         self._alerts = alerts
+        self._disputes = disputes
         self._clock = clock
         self._metrics = metrics
         self._wallets = wallets
@@ -154,6 +157,8 @@ class HandleChainEvent:
         if removed:
             reason = "a reorg took its block back"
             handled.appended.add(self._event_log.supersede(removed, batch.reorg_counter, reason))
+        if appearing or batch.proved:
+            handled.appended.add(self._disputes.settle(batch, appearing, handled.appended))
         self._project(handled)
         if handled.appended.conflicting:
             self._alarm(batch, handled.appended.conflicting)

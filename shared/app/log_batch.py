@@ -28,7 +28,8 @@ class LogBatch:
     ``reorg_counter`` is the chain's at the time of publishing; ``timestamps`` gives the time of each
     block by hash, in seconds since 1970; ``returned`` names blocks that were taken back at a lower counter
     and are canonical again. ``senders`` gives, by transaction hash, who sent it (``from``) and the lowest
-    ``logIndex`` of our logs in it, where that is asked for.
+    ``logIndex`` of our logs in it, where that is asked for. ``proved`` names what is on file of disputed
+    blocks (see ``Disputes``): the logs are proved then, and what else is stored of those blocks is made up.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class LogBatch:
     timestamps: Mapping[str, int] = field(default_factory=dict)
     returned: Sequence[str] = ()
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    proved: Sequence[str] = ()
 
     def encode(self) -> bytes:
         """Return the message's bytes."""
@@ -45,7 +47,7 @@ class LogBatch:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the message's JSON."""
-        return {
+        told: dict[str, Any] = {
             "kind": self.kind,
             "chainId": self.chain_id,
             "reorgCounter": self.reorg_counter,
@@ -54,6 +56,7 @@ class LogBatch:
             "senders": dict(self.senders),
             "logs": list(self.logs),
         }
+        return told | {"proved": list(self.proved)} if self.proved else told
 
     @classmethod
     def decode(cls, data: bytes) -> LogBatch:
@@ -72,9 +75,8 @@ class LogBatch:
                 raise InvalidInput(f"message field {name} is out of range: {value[name]}")
         if value.get("kind") not in (LOGS, REMOVED):
             raise InvalidInput(f"message field kind is neither {LOGS} nor {REMOVED}: {value.get('kind')!r}")
-        returned = value.get("returned", [])
-        if not isinstance(returned, list) or not all(isinstance(key, str) for key in returned):
-            raise InvalidInput("message field returned is not a list of block hashes")
+        returned = _texts(value, "returned", "block hashes")
+        proved = _texts(value, "proved", "keys of disputed blocks")
         senders = value.get("senders", {})
         if not isinstance(senders, dict) or not all(_is_sender(each) for each in senders.values()):
             raise InvalidInput("message field senders is not an object of objects with from and logIndex")
@@ -86,6 +88,7 @@ class LogBatch:
             timestamps=value["timestamps"],
             returned=returned,
             senders=senders,
+            proved=proved,
         )
 
     def transactions_from(self) -> dict[str, str]:
@@ -103,6 +106,13 @@ class LogBatch:
 
     def _readable(self) -> Iterator[RawLog]:
         return (log for log in self.logs if isinstance(log, dict))
+
+
+def _texts(message: Mapping[str, Any], name: str, what: str) -> list[str]:
+    listed = message.get(name, [])
+    if not isinstance(listed, list) or not all(isinstance(key, str) for key in listed):
+        raise InvalidInput(f"message field {name} is not a list of {what}")
+    return listed
 
 
 def _is_sender(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.app.log_batch import LOGS, LogBatch, cut
@@ -42,9 +43,17 @@ class PublishLogs:
         return count
 
     def appearing(
-        self, chain_id: int, blocks: Sequence[BlockRead], counter: int, returned: Iterable[str]
+        self,
+        chain_id: int,
+        blocks: Sequence[BlockRead],
+        counter: int,
+        returned: Iterable[str],
+        proved: Sequence[str] = (),
     ) -> Iterator[LogBatch]:
-        """Yield the messages for the logs of these blocks, in the order given."""
+        """Yield the messages for the logs of these blocks, in the order given.
+
+        Each says what is ``proved`` (keys of disputed blocks); where there is no log, a message of its own.
+        """
         back = set(returned)
         senders: dict[str, dict[str, str]] = {}
         for block in blocks:
@@ -54,7 +63,9 @@ class PublishLogs:
         headers = [block.header for block in blocks for _ in block.logs]
         for at, logs in cut(every, self._most_logs, _BYTES_A_MESSAGE):
             times = {header.hash: header.timestamp for header in headers[at : at + len(logs)]}
-            yield self._batch(chain_id, counter, logs, times, senders, back)
+            yield replace(self._batch(chain_id, counter, logs, times, senders, back), proved=proved)
+        if proved and not every:
+            yield LogBatch(LOGS, chain_id, counter, (), proved=proved)
 
     def _batch(
         self,

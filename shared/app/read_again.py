@@ -1,8 +1,9 @@
 """Second readings: what was read once is read again, and proved where it can be, while nothing else is due.
 
-A difference is published through the same path as everything (what is stored already stays as it is), and
-the range is then read once more, until two readings agree or one is proved. Near the tip, where blocks of
-this chain have been proved, the same endpoint alone does not witness for itself until it had time to.
+A difference is published through the same path as everything, and the range is then read once more, block
+by block where that proves it (what is proved of disputed blocks takes back what had been made up), until two
+readings agree or one is proved. Near the tip, where blocks of this chain have been proved, the same endpoint
+alone does not witness for itself until it had time to.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers
+from shared.app.second_reading import LOT_BLOCKS, SecondReading, as_one
 from shared.domain.completeness import GRADES, PROVED, SINGLE, WITNESSED, Segment
 from shared.domain.metrics import DIFFERENCES
-from shared.errors import DoubtfulAnswer
+from shared.errors import ChainUnavailable, DoubtfulAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from shared.app.certificates import Certificate
     from shared.app.chain_cursor import BlockRead, Cursor, WindowRead
     from shared.app.cursor_store import CursorStore
+    from shared.app.disputes import Disputes
     from shared.app.follow_settings import FollowSettings
     from shared.domain.blocks import Header
     from shared.ports import Chain, Clock, Metrics
 
 _LOG: Final = logging.getLogger(__name__)
-_LOT_BLOCKS: Final = 50
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
 _PROVE_AGAIN_S: Final = 60.0
@@ -36,6 +37,8 @@ _TIP_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
 """Readings, each after twice the time, until an endpoint may witness for itself what it cannot prove."""
+_PROOFS: Final = 3
+"""Failures to read an old range block by block, after which it is read as a range again."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class _Check:
     certificate: Certificate
     so_far: Segment | None = None
     publishing: bool = False
+    proofs_left: int = _PROOFS
 
     @property
     def at(self) -> int:
@@ -54,7 +58,8 @@ class _Check:
 class ReadAgain:
     """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked.
 
-    ``receipts`` takes those whose receipts were read for the first time.
+    It is told what ``disputes`` has on file of them. ``receipts`` takes blocks whose receipts were read for
+    the first time.
     """
 
     def __init__(
@@ -64,7 +69,8 @@ class ReadAgain:
         clock: Clock,
         settings: FollowSettings,
         addresses: Sequence[str],
-        publish: Callable[[Sequence[BlockRead], int], int],
+        publish: Callable[[Sequence[BlockRead], int, Sequence[str]], int],
+        disputes: Disputes,
         metrics: Metrics,
         receipts: Callable[[Sequence[BlockRead]], None],
     ) -> None:
@@ -74,9 +80,10 @@ class ReadAgain:
         self._settings = settings
         self._addresses = addresses
         self._publish = publish
+        self._disputes = disputes
         self._metrics = metrics
         self._receipts = receipts
-        self._width = RangeWidth(settings.max_range, settings.max_logs)
+        self._reading = SecondReading(chain, settings, addresses)
         self._due: dict[Segment, float] = {}
         self._tries: dict[Segment, int] = {}
         self._provable = False
@@ -135,18 +142,17 @@ class ReadAgain:
     def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
         self._due[once] = now + self._settings.second_reading_s * 2.0 ** self._tries[once]
-        read = self._read_tip(once)
+        headers, read = self._read_tip(once)
         if read.segments[-1].last < once.last:
             # Joined from more blocks than one query may have: its certificate is read again.
             self._due[once] = float("inf")
             return cursor
-        again = _one(read)
+        again = as_one(read)
         if again.hash != once.hash:
             return cursor  # a reorg, which whoever reads on comes upon
-        if not again.agrees_with(once):
-            self._differs(once)
-            self._publish(read.blocks, cursor.certified)
-            moved = cursor.replaced(again)
+        if self._differs(once, again):
+            self._publish(read.blocks, cursor.certified, self._on_file(headers, read))
+            moved = cursor.replaced(_both(once, again, again.grade))
         elif again.grade != PROVED and self._is_no_witness(once, again):
             return cursor
         else:
@@ -154,13 +160,15 @@ class ReadAgain:
         self._store.move(moved, ())
         return moved
 
-    def _read_tip(self, once: Segment) -> WindowRead:
-        if self._provable and once.blocks <= _LOT_BLOCKS:
-            headers = read_headers(self._chain, range(once.first, once.last + 1))
-            read = self._read_blocks(headers)
-            if read.segments[-1].last == once.last and _one(read).grade == PROVED:
-                return read
-        return self._read(once.first, min(once.last, once.first + self._most() - 1), once.witnesses)
+    def _read_tip(self, once: Segment) -> tuple[Sequence[Header], WindowRead]:
+        if self._provable and once.blocks <= LOT_BLOCKS:
+            headers, read = self._reading.by_block(once.first, once.last)
+            if read.segments[-1].last == once.last and as_one(read).grade == PROVED:
+                return headers, read
+        return (), self._reading.by_range(once.first, once.last, once.witnesses)
+
+    def _on_file(self, headers: Sequence[Header], read: WindowRead) -> list[str]:
+        return self._disputes.record(self._chain.chain_id, headers, read, self._addresses)
 
     def _is_no_witness(self, once: Segment, again: Segment) -> bool:
         """Say whether an endpoint witnesses for itself though it can be expected to prove before long."""
@@ -198,23 +206,31 @@ class ReadAgain:
 
     def _advance(self, check: _Check, head: int) -> None:
         whole = check.certificate.segment
-        if whole.last > head - self._settings.prove_blocks:
-            numbers = range(check.at, min(check.at + _LOT_BLOCKS - 1, whole.last) + 1)
-            headers = read_headers(self._chain, numbers)
-            read = self._read_blocks(headers)
-            self._receipts(read.blocks)
-            parent: str | None = headers[numbers[0]].parent_hash
+        near = whole.last > head - self._settings.prove_blocks
+        headers: Sequence[Header] = ()
+        if near or (check.publishing and check.proofs_left):
+            headers, read = self._proving_reading(check, near=near)
+            parent: str | None = headers[0].parent_hash
         else:
-            last = min(check.at + self._most() - 1, whole.last)
-            read = self._read(check.at, last, whole.witnesses)
-            self._width.adapt(_one(read).logs)
+            read = self._reading.by_range(check.at, whole.last, whole.witnesses)
             parent = check.so_far.hash if check.so_far else None
         self._linked(check, parent, read)
         if check.publishing:
-            self._publish(read.blocks, whole.last)
-        check.so_far = check.so_far.joined(_one(read)) if check.so_far else _one(read)
+            self._publish(read.blocks, whole.last, self._on_file(headers, read))
+        check.so_far = check.so_far.joined(as_one(read)) if check.so_far else as_one(read)
         if check.so_far.last == whole.last:
             self._conclude(check, check.so_far)
+
+    def _proving_reading(self, check: _Check, *, near: bool) -> tuple[Sequence[Header], WindowRead]:
+        try:
+            headers, read = self._reading.by_block(check.at, check.certificate.segment.last)
+        except ChainUnavailable:
+            # Of old blocks a node may have no receipts any more; of those near the head it must have them.
+            check.proofs_left -= 0 if near else 1
+            raise
+        check.proofs_left = _PROOFS if as_one(read).grade == PROVED else 0
+        self._receipts(read.blocks)
+        return headers, read
 
     def _linked(self, check: _Check, parent: str | None, read: WindowRead) -> None:
         whole, last = check.certificate.segment, read.segments[-1]
@@ -230,9 +246,8 @@ class ReadAgain:
         whole = check.certificate.segment
         agrees = again.agrees_with(whole)
         self._found = not agrees
-        if not agrees and not check.publishing:
-            self._differs(whole)
-            self._check = replace(check, so_far=None, publishing=True)
+        if not check.publishing and self._differs(whole, again):
+            self._check = _Check(check.certificate, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
         self._provable = self._provable or bool(raised == PROVED and again.logs)
@@ -243,33 +258,16 @@ class ReadAgain:
         self._store.certificates.closed = None
         self._check = None
 
-    def _read(self, first: int, last: int, witnesses: Sequence[str]) -> WindowRead:
-        headers = read_headers(self._chain, [last])
-        return read_by_range(
-            self._chain, first, headers, last, self._addresses,
-            other_than=witnesses[0] if witnesses else None, with_senders=self._settings.with_senders,
-        )  # fmt: skip
-
-    def _read_blocks(self, headers: Mapping[int, Header]) -> WindowRead:
-        blocks = list(headers.values())
-        return read_by_block(self._chain, blocks, self._addresses, with_senders=self._settings.with_senders)
-
-    def _most(self) -> int:
-        return self._width.within(self._chain.range_limit)
-
-    def _differs(self, once: Segment) -> None:
+    def _differs(self, once: Segment, again: Segment) -> bool:
+        """Say whether logs are to be published again: others than were told, or what settles a dispute."""
+        if again.agrees_with(once):
+            return once.disputed and again.grade == PROVED
         _LOG.warning(
-            "chain %s: blocks %s to %s have other logs when read again; they are published",
+            "chain %s: blocks %s to %s have other logs when read again: these are published",
             self._chain.chain_id, once.first, once.last,
         )  # fmt: skip
         self._metrics.count(DIFFERENCES, chain=str(self._chain.chain_id))
-
-
-def _one(read: WindowRead) -> Segment:
-    whole, *more = read.segments
-    for segment in more:
-        whole = whole.joined(segment)
-    return whole
+        return True
 
 
 def _both(once: Segment, again: Segment, grade: str) -> Segment:
@@ -277,5 +275,7 @@ def _both(once: Segment, again: Segment, grade: str) -> Segment:
 
     The same endpoint twice is named twice.
     """
-    witnesses = again.witnesses if grade == SINGLE else (*once.witnesses, *again.witnesses)
-    return replace(again, grade=grade, witnesses=witnesses)
+    agrees = again.agrees_with(once)
+    witnesses = again.witnesses if grade == SINGLE or not agrees else (*once.witnesses, *again.witnesses)
+    disputed = grade != PROVED and (once.disputed or not agrees)
+    return replace(again, grade=grade, witnesses=witnesses, disputed=disputed)

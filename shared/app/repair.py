@@ -26,10 +26,12 @@ from shared.domain.events import (
     evidence_event,
     is_external,
     is_ours,
+    restated_id,
 )
 from shared.domain.lifecycle import STEPS, steps_needed
 from shared.domain.log_coordinates import log_coordinates
 from shared.domain.state import everything_told, is_superseded
+from shared.domain.system_events import REFUTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -147,18 +149,21 @@ class Repair:
             counter = self._heads.reorg_counter(chain_id)
             self._record(self._event_log.append_chain(chain_id, each, counter), done)
         proofs, verdicts = everything_told(finding.candidate.rollover_id, stream)
-        # Each by its own id, and by that of the correction which joined it to this transfer.
         rollover_id = finding.candidate.rollover_id
-        ids = {e["eventId"]: (e["eventId"], correction_id(e["eventId"], rollover_id)) for e in events}
-        judged = {own: [key for key in both if is_superseded(verdicts, key)] for own, both in ids.items()}
-        wrongly = [event for event in events if judged[event["eventId"]]]
+        ids = {event["eventId"]: _ids(event["eventId"], rollover_id) for event in events}
+        judged = {
+            own: {verdicts[key][0] for key in of_it if is_superseded(verdicts, key)}
+            for own, of_it in ids.items()
+        }
+        # What a proof has refuted no log index brings back.
+        wrongly = [event for event in events if judged[event["eventId"]] - {REFUTED}]
         if wrongly:
             wrongly += _externals(stream, verdicts, {event["data"]["blockHash"] for event in wrongly})
-            counter = self._above({verdicts[key][0] for keys in judged.values() for key in keys})
+            counter = self._above(set().union(*judged.values()) - {REFUTED})
             reason = "its log is on the canonical chain"
             self._record(self._event_log.judge(wrongly, counter, REINSTATED, reason), done)
         proved = {p["milestone"] for key, p in proofs.items() if not is_superseded(verdicts, key)}
-        proved |= {event["data"]["step"] for event in events}
+        proved |= {e["data"]["step"] for e in events if judged[e["eventId"]] != {REFUTED}}
         # Mint and burn at state 8 are suspects, not certainties: without a log there was none.
         unproved = (finding.comparison.missing & steps_needed(finding.contract_state)) - proved
         if unproved:
@@ -243,6 +248,12 @@ class Repair:
     def _record(appended: Appended, done: Repaired) -> None:
         done.created += appended.stored
         done.conflicting += appended.conflicting
+
+
+def _ids(log_id: str, rollover_id: str) -> tuple[str, ...]:
+    """Return the ids of all that may tell of a log: itself, restated, and joined to this transfer."""
+    told = (log_id, restated_id(log_id))
+    return (*told, *(correction_id(each, rollover_id) for each in told))
 
 
 def _externals(

@@ -38,7 +38,7 @@ class Segment:
     """Blocks ``first`` to ``last`` as they were read; ``hash`` is that of the last one.
 
     A hash of None (of the block before the first one read) fits any. ``witnesses``: the endpoints that
-    gave it.
+    gave it. ``disputed``: another reading gave other logs, and neither is proved.
     """
 
     first: int
@@ -48,6 +48,7 @@ class Segment:
     digest: int = 0
     grade: str = PROVED
     witnesses: tuple[str, ...] = ()
+    disputed: bool = False
 
     @property
     def blocks(self) -> int:
@@ -66,6 +67,7 @@ class Segment:
             (self.digest + following.digest) % _MODULUS,
             min(self.grade, following.grade, key=GRADES.index),
             tuple(sorted({*self.witnesses, *following.witnesses})),
+            self.disputed or following.disputed,
         )
 
     def agrees_with(self, other: Segment) -> bool:
@@ -83,6 +85,8 @@ class Segment:
             told["grade"] = self.grade
         if self.witnesses:
             told["witnesses"] = list(self.witnesses)
+        if self.disputed:
+            told["disputed"] = True
         return told
 
     @classmethod
@@ -96,4 +100,5 @@ class Segment:
             int(told.get("digest", "0"), 16),
             told.get("grade", PROVED),
             tuple(told.get("witnesses", ())),
+            bool(told.get("disputed", False)),
         )

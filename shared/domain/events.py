@@ -93,6 +93,11 @@ def correction_id(original: str, rollover_id: str) -> str:
     return digest([original, rollover_id, CORRECTION])
 
 
+def restated_id(original: str) -> str:
+    """Return the id of the event that says what a log says, where another content has the log's own id."""
+    return digest([original, "restated"])
+
+
 def chain_event(
     spec: ContractSpec, decoded: DecodedLog, coordinates: Mapping[str, Any], timestamp: int
 ) -> Event:

@@ -64,5 +64,9 @@ def log_coordinates(chain_id: int, log: Mapping[str, Any]) -> dict[str, Any]:
 
 def id_of_log(chain_id: int, log: Mapping[str, Any]) -> str:
     """Return the event id of a raw log."""
-    at = log_coordinates(chain_id, log)
-    return event_id(chain_id, at["contract"], at["blockHash"], at["transactionHash"], at["logIndex"])
+    return id_at(log_coordinates(chain_id, log))
+
+
+def id_at(at: Mapping[str, Any]) -> str:
+    """Return the event id of a log by its coordinates (see ``log_coordinates``)."""
+    return event_id(at["chainId"], at["contract"], at["blockHash"], at["transactionHash"], at["logIndex"])

@@ -65,6 +65,7 @@ ERRORS: Final = "plumbline_listener_errors_total"
 EVENTS_STORED: Final = "plumbline_events_stored_total"
 EVENTS_ALREADY_THERE: Final = "plumbline_events_already_there_total"
 EVENTS_CONFLICTING: Final = "plumbline_events_conflicting_total"
+EVENTS_REFUTED: Final = "plumbline_events_refuted_total"
 LOGS_IGNORED: Final = "plumbline_logs_ignored_total"
 LEFT_TO_TRIGGERS: Final = "plumbline_events_left_to_triggers_total"
 DEAD_LETTERS: Final = "plumbline_dead_letters_total"
@@ -126,6 +127,7 @@ _HANDLER: Final = (
     Metric(EVENTS_STORED, COUNTER, "{event}", "events of logs and verdicts that were stored"),
     Metric(EVENTS_ALREADY_THERE, COUNTER, "{event}", "events that were stored already: a redelivery"),
     Metric(EVENTS_CONFLICTING, COUNTER, "{event}", "events found stored with another content"),
+    Metric(EVENTS_REFUTED, COUNTER, "{event}", "events taken back as their block is proved not to hold them"),
     Metric(LOGS_IGNORED, COUNTER, "{log}", "logs of a known contract that mean no event"),
     Metric(LEFT_TO_TRIGGERS, COUNTER, "{event}", "events stored whose projection is left to their triggers"),
     Metric(DEAD_LETTERS, COUNTER, "{letter}", "dead letters made, by cause", ("source", "cause")),

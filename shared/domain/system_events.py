@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shared.domain.events import (
     CORRECTION,
     VERSION,
     Event,
     correction_id,
+    restated_id,
     seal,
     system_fields,
     verdict_id,
 )
+from shared.domain.limits import SAFE_INTEGER
+
+REFUTED: Final = SAFE_INTEGER - 1
+"""``verdictSeq`` of what its block is proved not to hold: no reorg, which counts from 1, ever outranks it."""
 
 
 def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) -> Event:
@@ -41,6 +48,13 @@ def verdict_event(target: Event, verdict_seq: int, verdict: str, reason: str) ->
         ),
         "reason": reason,
     }
+
+
+def restated_event(event: Event) -> Event:
+    """Return the event which says what a log says, under an id of its own: the log's has another content."""
+    identity = event["eventId"]
+    told = {**event["metadata"], "originalEventId": identity}
+    return seal({**event, "eventId": restated_id(identity), "metadata": told})
 
 
 def joined_event(transfer_hash: str, rollover_id: str, timestamp: str) -> Event:

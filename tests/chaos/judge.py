@@ -122,7 +122,12 @@ def _live(events: list[dict[str, Any]]) -> tuple[dict[Place, Told], list[str]]:
             target = event["data"]["targetEventId"]
             verdicts[target] = max(verdict, verdicts.get(target, verdict))
     standing = [event for event in events if verdicts.get(event["eventId"], (0, True))[1]]
-    transactions = {event["eventId"]: event["data"].get("transactionHash") for event in standing}
+    # What was restated stands for the log's own id, to which others refer.
+    transactions = {
+        event["metadata"].get("originalEventId", event["eventId"]): event["data"].get("transactionHash")
+        for event in standing
+        if event["eventType"] in _TYPES.values()
+    }
     live: dict[Place, Told] = {}
     wrong = []
     for event in standing:

@@ -18,12 +18,16 @@ FAULTS: Final = (
     Fault("socket refused"), Fault("socket silent"), Fault("socket doubled"), Fault("socket shuffled"),
     Fault("no block receipts"),
 )  # fmt: skip
-LIES: Final = (Fault("partial logs"), Fault("empty logs"), Fault("last log missing"), Fault("doubled logs"))
+LIES: Final = (
+    Fault("partial logs"), Fault("empty logs"), Fault("last log missing"), Fault("doubled logs"),
+    Fault("made-up logs"), Fault("altered logs"),
+)  # fmt: skip
 """What a log index that lies gives: the receipts are missing besides, else it is not asked."""
 AT_START: Final = (
     Fault("slow", 1.0, 0.1), Fault("range cap", 1.0, 7), Fault("result cap", 1.0, 5), Fault("lag", 1.0, 5),
     Fault("partial logs"), Fault("last log missing"), Fault("no receipts"), Fault("http 502", 0.3),
     Fault("rate limit", 0.2, 1), Fault("socket refused"), Fault("hash gone", 0.3), Fault("hang up", 0.3),
+    Fault("made-up logs"), Fault("altered logs"),
 )  # fmt: skip
 """Faults under which a start, which wants an answer within seconds, is to succeed."""
 KILLS: Final = ("all", "all at once", "all by SIGTERM", "listener", "functions", "delivery")

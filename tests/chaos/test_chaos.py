@@ -19,6 +19,8 @@ HARD = (
     Happening("lag", (0.1,) * 6, (Fault("lag", 1.0, 8), Fault("no receipts"))),
     Happening("the same transactions in other blocks", (0.1,) * 3, (), (Reorg(7, 1.0),)),
     Happening("an index that lies", (0.1,) * 4, (Fault("no receipts"), Fault("last log missing"))),
+    Happening("logs made up", (0.1,) * 4, (Fault("no receipts"), Fault("made-up logs"))),
+    Happening("logs altered", (0.1,) * 4, (Fault("no receipts"), Fault("altered logs"))),
     Happening("the same lie told twice", (1.0,) * 8, (Fault("no receipts"), Fault("empty logs"))),
     Happening(
         "a lie, and receipts one by one", (0.2,) * 5, (Fault("no block receipts"), Fault("empty logs"))
@@ -45,6 +47,13 @@ def test_hard_faults_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
     """What comparable systems fail at, one thing after the other, a slow and narrow back-fill first."""
     what = Plan((Fault("range cap", 1.0, 7), Fault("slow", 1.0, 0.05)), Reorg(7, 0.5), HARD)
     assert Chaos(tmp_path, 11).live(what) == []
+
+
+def test_what_a_back_fill_was_told_wrongly_is_taken_back(tmp_path: Path) -> None:
+    """An index that makes logs up and alters others, the whole time: its blocks are proved, and put right."""
+    lies = (Fault("made-up logs"), Fault("altered logs"))
+    what = Plan(lies, Reorg(7, 0.5), (Happening("the same lies", (0.5,) * 20, lies),))
+    assert Chaos(tmp_path, 13).live(what, back_fill=200) == []
 
 
 def test_two_runs_over_one_chain_end_the_same(tmp_path: Path) -> None:

@@ -55,6 +55,21 @@ for batch in range(1_000_000):
     print(batch, flush=True)
 """
 
+_THREE_COLUMNS = """
+CREATE TABLE collections (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, indexes BLOB);
+INSERT INTO collections (name, indexes) VALUES ('events', '[["rolloverId"]]'), ('things', NULL);
+CREATE TABLE documents_1 (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
+    f0 BLOB, f1 BLOB, f2 BLOB
+);
+CREATE INDEX documents_1_f0 ON documents_1 (f0, key) WHERE f0 IS NOT NULL;
+CREATE TABLE documents_2 (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
+    f0 BLOB, f1 BLOB, f2 BLOB
+);
+INSERT INTO documents_2 (key, body) VALUES ('a', '{"n":1}');
+"""
+
 
 def _start(program: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -196,6 +211,7 @@ def test_writing_past_a_transaction_is_a_mistake(tmp_path: Path) -> None:
         ("events", Query(order_by="audit.storedAt", limit=500, after=("t", "k"))),
         ("events", Query(order_by="rolloverId", limit=500, after=("r", "k"))),
         ("events", Query(order_by="rolloverId", limit=500, after=("r", "k"), descending=True)),
+        ("events", Query(order_by="timestamp", limit=500, after=("t", "k"))),
         ("events", Query(limit=500, after=("k",))),
         ("rollover_states", Query((("contractKey", "c"), ("open", True)), limit=500, after=("k",))),
         ("rollover_states", Query((("contractKey", None), ("open", True)), limit=500)),
@@ -237,6 +253,25 @@ def test_changed_indexes_are_rebuilt(tmp_path: Path) -> None:
             following = Query(order_by="audit.storedAt", limit=1, after=("0007", "z"), fields=())
             assert documents.query("events", following) == [("k0008", {})]
             assert documents.count("gone", (("x", 1),)) == 1
+
+
+def test_a_file_with_fewer_columns_is_given_them(tmp_path: Path) -> None:
+    """A file whose tables have three columns keeps what it holds, and answers by the fourth's index."""
+    path = tmp_path / "store.db"
+    events = [(f"k{n:04}", f'{{"rolloverId":"r{n % 3}","timestamp":"t{n // 2:04}"}}') for n in range(2500)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(_THREE_COLUMNS)
+        connection.executemany("INSERT INTO documents_1 (key, body) VALUES (?, ?)", events)
+    for n in range(2):
+        with closing(SqliteDocuments(path)) as documents:
+            assert documents.get("things", "a") == {"n": 1}
+            documents.put("things", f"b{n}", {"n": n})
+            documents.create("events", f"l{n}", {"timestamp": "t9999"})
+            assert documents.count("events", (("rolloverId", "r1"),)) == 833
+            following = Query(order_by="timestamp", limit=3, after=("t0007", "k0014"), fields=())
+            assert [key for key, _ in documents.query("events", following)] == ["k0015", "k0016", "k0017"]
+            last = Query(order_by="timestamp", descending=True, limit=1, fields=())
+            assert documents.query("events", last) == [(f"l{n}", {})]
 
 
 def test_a_store_of_the_format_before_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.support.listener import CONTRACT, TOPIC, Scene, registry
 from tests.support.metrics import MemoryMetrics
 from tests.support.triggers import started_event
 from tests.support.world import LEVEL_2, LEVEL_3, SENDER, World
+from tests.support.world import Alerts as Operators
 from tests.support.world import registry as world_registry
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> CountedDocuments:
     """Let everything that asks a store ask it: listener, handler, projection, reconciler, operators."""
     seen = CountedDocuments()
     worlds = [_world(tmp_path_factory.mktemp("world"), limit) for limit in (20_000, 0)]
-    for made in (*worlds, _reorged(), _proved_later(), _recorded(tmp_path_factory.mktemp("fees"))):
+    for made in (
+        *worlds,
+        _reorged(),
+        _proved_later(),
+        _disputed(),
+        _recorded(tmp_path_factory.mktemp("fees")),
+    ):
         seen.shapes |= made.shapes
         seen.sites |= made.sites
         seen.billed += made.billed
@@ -110,6 +117,20 @@ def _proved_later() -> CountedDocuments:
     for _ in range(10):
         scene.clock.advance(20)
         scene.settle()
+    return documents
+
+
+def _disputed() -> CountedDocuments:
+    """Believe a log that there is not, until its block is proved."""
+    scene, documents = _listening(window=16)
+    scene.alerts = Operators()
+    scene.grow(60)
+    scene.chain.index_says = lambda raw: [raw, {**raw, "logIndex": "0x9"}]
+    for _ in range(3):
+        scene.settle()
+        scene.handle(scene.messages())
+        scene.clock.advance(20)
+    scene.assert_outcome()
     return documents
 
 

@@ -21,6 +21,7 @@ from shared.app.handle_chain_event import HandleChainEvent
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile
 from shared.app.reconcile_settings import ReconcileSettings
+from shared.app.settle_disputes import SettleDisputes
 from shared.app.watch import Watch
 from shared.bootstrap import OBJECTS_BETWEEN_COLLECTIONS
 from shared.contracts.registry import load_registry
@@ -58,8 +59,9 @@ class Rig:
         self.metrics = NoMetrics()
         self.projection = ProjectEvents(self.documents, self.clock, self.metrics)
         log = EventLog(self.documents, self.clock, "handle_chain_event")
+        disputes = SettleDisputes(self.documents, log, self.alerts, self.metrics)
         self.handler = HandleChainEvent(
-            self.registry, log, self.projection, self.bus, self.alerts, self.clock, self.metrics
+            self.registry, log, self.projection, self.bus, self.alerts, disputes, self.clock, self.metrics
         )
         self.log = log
 

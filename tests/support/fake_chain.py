@@ -43,12 +43,12 @@ class FakeChain:
     """A chain of one node, made by ``mine`` and ``reorg``, with a genesis block.
 
     Troubles: ``reachable = False``; ``lag`` blocks that the node does not have yet; ``lose_log`` hides a
-    log from every query; ``max_range`` blocks at most in one log query, ``max_headers`` at once;
-    ``other_votes[number]`` are the hashes that further endpoints give; ``provable = False``: a chain whose
-    blocks cannot be proved, so that ``read_block`` has only the log index to go by. With ``witness``
-    (another FakeChain) there is a second endpoint for ``read_range``. ``doubts`` lists what was doubted.
-    ``on_call(call, block_number)`` answers calls (default: the state set by ``set_state`` for the hash
-    after the selector) and raises Reverted.
+    log from every query; ``index_says(log)`` is what the log index tells instead of a log (none, or more);
+    ``max_range`` blocks at most in one log query, ``max_headers`` at once; ``other_votes[number]`` are the
+    hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that
+    ``read_block`` has only the log index to go by. With ``witness`` (another FakeChain) there is a second
+    endpoint for ``read_range``. ``doubts`` lists what was doubted. ``on_call(call, block_number)`` answers
+    calls (default: the state set by ``set_state`` for the hash after the selector) and raises Reverted.
 
     Fees: blocks of ``gas_limit`` by Ethereum's rule from ``base_fee_wei`` on (None: a legacy chain).
     ``node_tip_wei``, ``gas_price_wei``, ``pending`` are what the node says (None: it refuses), and
@@ -84,6 +84,7 @@ class FakeChain:
         self.max_headers: int | None = None
         self.other_votes: dict[int, list[str]] = {}
         self.provable = True
+        self.index_says: Callable[[RawLog], Sequence[RawLog]] = lambda log: [log]
         self.rotations = 0
         self.witness: FakeChain | None = None
         self.doubts: list[str] = []
@@ -403,7 +404,8 @@ class FakeChain:
 
     def _senders(self, logs: Sequence[RawLog]) -> dict[str, str]:
         by_hash = {key: info for block in self.blocks for key, info in block.transactions.items()}
-        return {log["transactionHash"]: by_hash[log["transactionHash"]].sender for log in logs}
+        hashes = {log["transactionHash"] for log in logs}
+        return {key: by_hash[key].sender if key in by_hash else _NOBODY for key in hashes}
 
     def _spent(self, block: FakeBlock, log: RawLog) -> Spent:
         price = (block.fees.base_fee_wei or 0) + (block.tip_wei or 0)
@@ -418,9 +420,10 @@ class FakeChain:
         proved: bool = False,
     ) -> list[RawLog]:
         wanted = {address.lower() for address in addresses}
+        logs = [dict(log) for log in block.logs]
         return [
-            dict(log)
-            for log in block.logs
+            log
+            for log in (logs if proved else [told for log in logs for told in self.index_says(log)])
             if log["address"] in wanted
             and (proved or (log["blockHash"], log["logIndex"]) not in self._lost)
             and all(

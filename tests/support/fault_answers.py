@@ -159,6 +159,19 @@ def _of_logs(change: Callable[[list[Any], random.Random], list[Any]]) -> Callabl
     return changed
 
 
+def _made_up(logs: list[Any], _chance: random.Random) -> list[Any]:
+    """Return the logs, and for every other one a further one that there is not."""
+    return [*logs, *({**log, "logIndex": hex(int(log["logIndex"], 16) + 1_000)} for log in logs[::2])]
+
+
+def _altered(logs: list[Any], _chance: random.Random) -> list[Any]:
+    """Return the logs, every third one with another last digit in its data."""
+    return [
+        {**log, "data": f"{log['data'][:-1]}{int(log['data'][-1], 16) ^ 2:x}"} if i % 3 == 0 else log
+        for i, log in enumerate(logs)
+    ]
+
+
 def _partial_receipts(exchange: Exchange) -> Reply:
     result = exchange.reply.get("result")
     if exchange.method != "eth_getBlockReceipts" or not isinstance(result, list):
@@ -216,6 +229,8 @@ AFTER: Final[dict[str, Callable[[Exchange], Reply]]] = {
     "partial logs": _of_logs(lambda logs, chance: [log for log in logs if chance.random() < 0.5]),
     "last log missing": _of_logs(lambda logs, _chance: logs[:-1]),
     "doubled logs": _of_logs(lambda logs, _chance: [*logs, *logs]),
+    "made-up logs": _of_logs(_made_up),
+    "altered logs": _of_logs(_altered),
     "partial receipts": _partial_receipts,
 }
 """Faults that change what the node answered."""

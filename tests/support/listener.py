@@ -14,6 +14,7 @@ from shared.app.log_batch import REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.receipt_samples import ReceiptSamples
 from shared.app.record_fees import RecordFees
+from shared.app.settle_disputes import SettleDisputes
 from shared.domain.contract import DecodedLog, Finality, Registry
 from shared.domain.events import CHAIN_TYPES, EVENTS, REINSTATED, SUPERSEDED
 from shared.domain.log_coordinates import id_of_log
@@ -159,10 +160,14 @@ def log(number: int, contract: str = CONTRACT) -> dict[str, Any]:
 
 @dataclass
 class Outcome:
-    """What the handler made of the messages: event ids that count, and that were taken back."""
+    """What the handler made of the messages: ids of logs that count, and that were taken back.
+
+    ``told``: what those that count say, their transfer's hash by id.
+    """
 
     live: set[str]
     superseded: set[str]
+    told: dict[str, str]
 
 
 class Scene:
@@ -190,6 +195,7 @@ class Scene:
         self.store = MemoryDocuments()
         self.bus = MemoryBus(self.clock)
         self.metrics = MemoryMetrics()
+        self.alerts: Any = NoAlerts()
         self.follow = self.listener()
 
     def listener(self, fuse: Fuse | None = None, owner: str = "one") -> FollowChain:
@@ -258,7 +264,14 @@ class Scene:
         event_log = EventLog(self.store, self.clock, "test")
         projection = ProjectEvents(self.store, self.clock, self.metrics)
         handler = HandleChainEvent(
-            self.registry, event_log, projection, self.bus, NoAlerts(), self.clock, self.metrics
+            self.registry,
+            event_log,
+            projection,
+            self.bus,
+            self.alerts,
+            SettleDisputes(self.store, event_log, self.alerts, self.metrics),
+            self.clock,
+            self.metrics,
         )
         for message in messages:
             assert not handler.handle(message.data).dead
@@ -274,15 +287,23 @@ class Scene:
                 known = verdicts.get(target, verdict)
                 assert known[0] != verdict[0] or known == verdict, "two verdicts at one counter"
                 verdicts[target] = max(verdict, known)
-        stored = {event["eventId"] for event in events if event["eventType"] in CHAIN_TYPES}
-        taken_back = {key for key in stored if is_superseded(verdicts, key)}
-        return Outcome(stored - taken_back, taken_back)
+        stored = {event["eventId"]: event for event in events if event["eventType"] in CHAIN_TYPES}
+        logs = {key: event["metadata"].get("originalEventId", key) for key, event in stored.items()}
+        counting = {it: stored[key] for key, it in logs.items() if not is_superseded(verdicts, key)}
+        told = {key: event["data"]["transferHash"] for key, event in counting.items()}
+        return Outcome(set(told), set(logs.values()) - told.keys(), told)
 
     def assert_straight(self) -> None:
         """Handle all that was published, shuffled and doubled, and compare with the chain."""
         messages = self.messages() * 2
         random.Random(7).shuffle(messages)
         self.handle(messages)
+        self.assert_outcome()
+
+    def assert_outcome(self) -> None:
+        """Compare what was handled with the chain."""
         outcome = self.outcome()
         assert outcome.live == set(self.canonical())
         assert not outcome.superseded & set(self.canonical())
+        logs = {id_of_log(1, raw): raw for block in self.chain.blocks for raw in block.logs}
+        assert outcome.told == {key: raw["topics"][1] for key, raw in logs.items()}

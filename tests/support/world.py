@@ -14,6 +14,7 @@ from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile
 from shared.app.reconcile_report import is_straight
 from shared.app.reconcile_settings import ReconcileSettings
+from shared.app.settle_disputes import SettleDisputes
 from shared.app.watch import Watch
 from shared.contracts.registry import load_registry
 from shared.contracts.template import write_contract_file
@@ -123,7 +124,8 @@ class World:
     def new_handler(self) -> HandleChainEvent:
         """Return a handler as a fresh instance of the function would have it."""
         return HandleChainEvent(
-            self.registry, self.log, self.projection, self.bus, self.alerts, self.clock, self.metrics,
+            self.registry, self.log, self.projection, self.bus, self.alerts,
+            SettleDisputes(self.documents, self.log, self.alerts, self.metrics), self.clock, self.metrics,
             wallets=self.settings.platform_wallets,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from shared.app.log_batch import LOGS, REMOVED, LogBatch
 from shared.app.project_events import ProjectEvents
 from shared.app.reconcile import Reconcile
 from shared.app.reconcile_settings import ReconcileSettings
+from shared.app.settle_disputes import SettleDisputes
 from shared.domain.events import CHAIN_TYPES, EVENTS, is_ours
 from shared.domain.hashing import transfer_hash
 from shared.domain.state import STATES
@@ -46,8 +47,9 @@ class Database:
         metrics = MemoryMetrics()
         self.projection = ProjectEvents(self.documents, world.clock, metrics)
         bus = MemoryBus(clock=world.clock)
+        disputes = SettleDisputes(self.documents, log, self.alerts, metrics)
         self.handler = HandleChainEvent(
-            world.registry, log, self.projection, bus, self.alerts, world.clock, metrics
+            world.registry, log, self.projection, bus, self.alerts, disputes, world.clock, metrics
         )
         for transfer_id in transfers:
             event = {
@@ -279,7 +281,7 @@ def _milestones(world: World) -> set[str]:
 
 def test_a_message_survives_its_bytes() -> None:
     """Encoding and decoding give the same message."""
-    batch = LogBatch(REMOVED, 5, 7, [{"logIndex": "0x0"}], {"0xab": 9}, ["0xcd"])
+    batch = LogBatch(REMOVED, 5, 7, [{"logIndex": "0x0"}], {"0xab": 9}, ["0xcd"], proved=["1:0:0xab:0"])
     assert LogBatch.decode(batch.encode()) == batch
 
 

@@ -1,0 +1,124 @@
+"""What a node made up or altered, once it is proved: the contract agrees with what stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shared.app.chain_cursor import BlockRead, WindowRead
+from shared.app.disputes import Disputes
+from shared.app.log_batch import LOGS, LogBatch
+from shared.domain.completeness import PROVED, Segment
+from shared.domain.events import restated_id
+from shared.domain.hashing import transfer_hash
+from shared.domain.log_coordinates import id_of_log
+from shared.domain.transfers import MAPPINGS
+from tests.support.world import ADDRESS, LEVEL_3, World
+
+if TYPE_CHECKING:
+    from shared.ports import RawLog
+
+pytestmark = pytest.mark.every_store
+
+
+def _prove(world: World, *numbers: int) -> None:
+    """Let the listener's word that these blocks are proved reach the handler."""
+    blocks = [world.chain.blocks[number] for number in numbers]
+    segments = [
+        Segment(it.header.number, it.header.number, it.header.hash, len(it.logs), 0, PROVED) for it in blocks
+    ]
+    reads = [BlockRead(it.header, it.logs) for it in blocks if it.logs]
+    disputes = Disputes(world.documents)
+    headers = [block.header for block in blocks]
+    keys = disputes.record(1, headers, WindowRead(segments, reads), [ADDRESS])
+    logs = [raw for block in blocks for raw in block.logs]
+    batch = LogBatch(LOGS, 1, world.counter, logs, proved=keys)
+    assert not world.handler.handle(batch.encode()).dead
+
+
+def _grown(raw: RawLog) -> dict[str, Any]:
+    """Return a log of financial details with another amount in it."""
+    return {**raw, "data": f"0x{9999:064x}" + raw["data"][66:]}
+
+
+def _amount(world: World, transfer_id: str) -> str:
+    identity = (world.state(transfer_id) or {})["milestones"]["financial"]["eventId"]
+    (event,) = [event for event in world.events(transfer_id) if event["eventId"] == identity]
+    return str(event["data"]["grossAmount"])
+
+
+def _believe(world: World, transfer_id: str, *, kept_as: str | None = None) -> RawLog:
+    """Let a transfer take three steps, of which the third is told with another amount; return its log."""
+    world.live(transfer_id, LEVEL_3[:2])
+    (raw,) = world.act(transfer_id, "financial", sees=False)
+    world.see([_grown(raw)])
+    assert _amount(world, kept_as or transfer_id) == "9999"
+    return raw
+
+
+def test_an_altered_amount_is_put_right(world: World) -> None:
+    """The step rests on what the log says, and a reconciliation has nothing to add."""
+    world.start("a")
+    raw = _believe(world, "a")
+    _prove(world, len(world.chain.blocks) - 1)
+    assert _amount(world, "a") == "1000"
+    milestone = (world.state("a") or {})["milestones"]["financial"]
+    assert milestone["eventId"] == restated_id(id_of_log(1, raw))
+    world.assert_straight()
+
+
+def test_what_was_restated_before_its_transfer_was_known_goes_with_it(world: World) -> None:
+    """Once the bare hash is mapped its transfer has the log's amount, not the altered one."""
+    world.start("a", mapped=False)
+    _believe(world, "a", kept_as=transfer_hash("a"))
+    _prove(world, len(world.chain.blocks) - 1)
+    world.documents.put(MAPPINGS, transfer_hash("a"), {"transferId": "a"})
+    world.run()
+    assert _amount(world, "a") == "1000"
+    assert (world.state("a") or {})["status"] == "ready_to_record"
+    world.assert_straight()
+
+
+def test_what_was_restated_comes_back_where_it_was_taken_back_wrongly(world: World) -> None:
+    """The reconciler finds the log and reinstates what says so, which is not the altered event."""
+    world.start("a")
+    raw = _believe(world, "a")
+    _prove(world, len(world.chain.blocks) - 1)
+    world.counter = world.log._heads.take_back(1, {})
+    world.see([raw], removed=True)
+    assert "financial" not in (world.state("a") or {})["milestones"]
+    world.run()
+    assert _amount(world, "a") == "1000"
+    world.assert_straight()
+
+
+def test_no_log_index_brings_back_what_is_refuted(world: World) -> None:
+    """A step whose only log is made up is told by the contract's state instead."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    (raw,) = world.act("a", "financial", sees=False)
+    made_up = {**raw, "logIndex": "0x9"}
+    world.see([made_up])
+    _prove(world, len(world.chain.blocks) - 1)
+    assert (world.state("a") or {})["milestones"]["financial"]["eventId"] == id_of_log(1, raw)
+    world.chain.index_says = lambda log: [made_up] if log["data"] == raw["data"] else [log]
+    world.documents.delete("events", id_of_log(1, raw))
+    report = world.run()
+    assert (world.state("a") or {})["milestones"]["financial"]["proof"] == "contract_state"
+    assert report["createdCount"]
+
+
+def test_a_made_up_log_is_dropped_from_a_joined_transfer(world: World) -> None:
+    """Kept under the bare hash, then joined, then proved to be none: its correction goes with it."""
+    world.start("a", mapped=False)
+    (raw,) = world.act("a", "agree_send")
+    world.see([{**raw, "logIndex": "0x9"}])
+    world.documents.put(MAPPINGS, transfer_hash("a"), {"transferId": "a"})
+    world.run()
+    assert len((world.state("a") or {})["proofs"]) == 3
+    _prove(world, len(world.chain.blocks) - 1)
+    state = world.state("a") or {}
+    counting = [key for key in state["proofs"] if key not in state["verdicts"]]
+    assert len(counting) == 2
+    world.assert_straight()
