@@ -97,9 +97,9 @@ class Plumbline:
         if not urls:
             raise ConfigError(f"PLUMBLINE_RPC_{chain_id} is not set: no endpoint for chain {chain_id}")
         settings = self.settings
-        timeout_s = settings.number("request_timeout_s")
+        timeout_s, pause_s = settings.number("request_timeout_s"), settings.number("max_retry_after_s")
         endpoints = [
-            JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=timeout_s)
+            JsonRpcEndpoint(url, f"endpoint {at}", timeout_s=timeout_s, longest_pause_s=pause_s)
             for at, url in enumerate(urls, start=1)
         ]
         return EthereumChain(

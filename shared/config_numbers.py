@@ -37,6 +37,12 @@ NUMBERS: Final = {
     "max_backoff_s": Number(
         "PLUMBLINE_MAX_BACKOFF_S", 3.0, 0.1, "longest pause of the listener after failures"
     ),
+    "max_retry_after_s": Number(
+        "PLUMBLINE_MAX_RETRY_AFTER_S",
+        5.0,
+        0.1,
+        "longest pause that an endpoint is granted which asks for one (Retry-After); then it is asked again",
+    ),
     "second_reading_s": Number(
         "PLUMBLINE_SECOND_READING_S", 5.0, 0, "age at which blocks read once are read again"
     ),

@@ -19,7 +19,6 @@ _AVOIDED: Final = 0.2
 _FIRST_AVOIDED_S: Final = 0.5
 _LONGEST_AVOIDED_S: Final = 30.0
 _QUIET_S: Final = 120.0  # without a failure for so long it starts anew with the shortest time
-_LONGEST_PAUSE_S: Final = 120.0
 _SOONEST_SUSPECT_S: Final = 1.0
 _SUSPECT_AFTER: Final = 1.25  # times what the last block took
 _STEADY: Final = 0.1
@@ -80,7 +79,7 @@ class Standing:
 
     def pause(self, now: float, pause_s: float | None) -> None:
         """Ask it nothing for as long as it wants, if it said so."""
-        self.paused_until = now + min(pause_s or 0.0, _LONGEST_PAUSE_S)
+        self.paused_until = now + (pause_s or 0.0)
 
     def failed(self, failure: ChainUnavailable, now: float, random: float, pause_s: float | None) -> None:
         """Take note of a failure: it is avoided for 0.5 s, 1 s, ... 30 s, or as long as it asked for."""
@@ -88,7 +87,7 @@ class Standing:
         self._streak = self._streak + 1 if now - self._failed_at < _QUIET_S else 1
         self._failed_at = now
         longest = min(_FIRST_AVOIDED_S * 2.0 ** min(self._streak - 1, 10), _LONGEST_AVOIDED_S)
-        pause = min(pause_s or 0.0, _LONGEST_PAUSE_S)
+        pause = pause_s or 0.0
         self.avoid_until = self.probe_at = now + max(longest * (0.5 + random / 2), pause)
         self.paused_until = now + pause
         self.recovering = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.adapters.endpoint_rota import EndpointRota, in_thread
 from shared.adapters.insistence import LONGEST_PAUSE_S, insist
-from shared.adapters.json_rpc_failures import CallRefused, NotThere, WrongChain
+from shared.adapters.json_rpc_failures import CallRefused, NotThere, PartlyLimited, WrongChain
 from shared.errors import ChainUnavailable, DoubtfulAnswer, RangeRefused, RateLimited
 
 if TYPE_CHECKING:
@@ -168,34 +168,45 @@ class EndpointPool:
             self._sleep(wait_s)
             now += wait_s
         self._thread.last = (standing, now)
-        before, answered = endpoint.requests, False
+        rate, counted, answered = standing.limits.rate, endpoint.requests, False
+
+        def limited(error: RateLimited) -> float:
+            # Each try by itself: of what was refused nothing was served, and its pace is what is looked for.
+            nonlocal counted
+            made, counted = endpoint.requests - counted, endpoint.requests
+            served = min(made, error.served) if isinstance(error, PartlyLimited) else 0
+            if served:
+                rate.spent(served, self._monotonic(), answered=True)
+            rate.spent(made - served, self._monotonic(), answered=False)
+            if not served:
+                rate.refused()
+            if rate.in_vain:
+                endpoint.take_any_batch()
+            standing.pause(self._monotonic(), error.retry_after_s)
+            return rate.wait_s(self._monotonic())
+
         try:
-            self._patiently(standing, lambda: self._rota.verify(standing, now))
-            result = self._patiently(standing, lambda: read(endpoint))
+            self._patiently(lambda: self._rota.verify(standing, now), limited)
+            result = self._patiently(lambda: read(endpoint), limited)
             answered = True
+        except PartlyLimited:
+            rate.refused()  # by and by it would have been whole: it is asked for less at once
+            raise
         finally:
-            standing.limits.rate.spent(endpoint.requests - before, now, answered=answered)
+            rate.spent(endpoint.requests - counted, now, answered=answered)
         standing.served()
         return result
 
-    def _patiently(self, standing: Standing, read: Callable[[], U]) -> U:
+    def _patiently(self, read: Callable[[], U], limited: Callable[[RateLimited], float]) -> U:
         if self._rota.alone:
             return insist(
-                read,
-                monotonic=self._monotonic,
-                random=self._random,
-                sleep=self._sleep,
-                limited=lambda error: self._limited(standing, error),
+                read, monotonic=self._monotonic, random=self._random, sleep=self._sleep, limited=limited
             )
         try:
             return read()
         except RateLimited as error:
-            self._limited(standing, error)
+            limited(error)
             raise
-
-    def _limited(self, standing: Standing, error: RateLimited) -> None:
-        standing.limits.rate.refused()
-        standing.pause(self._monotonic(), error.retry_after_s)
 
     def _elsewhere(
         self, read: Callable[[JsonRpcEndpoint], T], first: Standing, error: ChainUnavailable, since: float

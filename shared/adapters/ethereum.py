@@ -91,7 +91,7 @@ class EthereumChain:
     def _ranges(self) -> LogRanges:
         from shared.adapters.log_ranges import LogRanges  # noqa: PLC0415
 
-        return LogRanges(self._pool)
+        return LogRanges(self._pool, lambda: self._blocks)
 
     @property
     def chain_id(self) -> int:

@@ -29,7 +29,7 @@ _SHORTEST_SECRET: Final = 6
 _LIGHT: Final = frozenset(
     ("eth_chainId", "eth_blockNumber", "eth_getBlockByNumber", "eth_getBlockByHash", "eth_getCode")
 )
-_LIGHT_S: Final = (2.5, 5.0)
+_LIGHT_S: Final = (2.5, 4.5)
 _HEAVY_S: Final = 5.0
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.\d+){3}|::1", re.IGNORECASE)
 _ANY_URL: Final = re.compile(r"\w+://\S+")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from shared.adapters.batch_size import BatchSize
 from shared.adapters.http_post import HttpPost
 from shared.adapters.json_rpc_failures import (
     TOO_MANY_REQUESTS,
@@ -42,16 +43,23 @@ class JsonRpcEndpoint:
 
     ``key`` is what it is stored under, the same for the same URL and telling nothing of it.
     ``timeout_s`` bounds each request as a whole, ``batch_size`` the entries of one JSON-RPC batch; where
-    the endpoint takes fewer, that is found out and kept to. Safe to share between threads. Raises
-    ConfigError for a URL that is not http(s).
+    the endpoint takes fewer, that is found out and kept to. ``longest_pause_s`` bounds what is told of a
+    pause that it asks for. Safe to share between threads. Raises ConfigError for a URL that is not http(s).
     """
 
     def __init__(
-        self, url: str, name: str = "endpoint 1", *, timeout_s: float = 30.0, batch_size: int = 100
+        self,
+        url: str,
+        name: str = "endpoint 1",
+        *,
+        timeout_s: float = 30.0,
+        batch_size: int = 100,
+        longest_pause_s: float = 120.0,
     ) -> None:
         self.name = name
         self._http = HttpPost(url, name, timeout_s)
-        self._batch_size = batch_size
+        self._longest_pause_s = longest_pause_s
+        self._batch_size = BatchSize(batch_size)
         self._batches_failed = 0
         self._singly = 0
         self._numbers = count(1)
@@ -88,7 +96,7 @@ class JsonRpcEndpoint:
         """
         results: list[Any | CallRefused] = []
         while len(results) < len(calls):
-            part = calls[len(results) : len(results) + (1 if self._singly else self._batch_size)]
+            part = calls[len(results) : len(results) + (1 if self._singly else self._batch_size.now)]
             try:
                 results += self._batch(part)
             except RateLimited as error:
@@ -109,12 +117,16 @@ class JsonRpcEndpoint:
             self._singly = 0  # it is not the batch that fails
             return False
         if isinstance(error, CallRefused):
-            self._batch_size = entries // 2
+            self._batch_size.refused(entries)
             return True
         self._batches_failed += 1
         if self._batches_failed >= _BATCHES_FAILED:
             self._singly = _SINGLY
         return self._singly > 0
+
+    def take_any_batch(self) -> None:
+        """Forget that batches met a rate limit: it was none."""
+        self._batch_size.forget()
 
     def close(self) -> None:
         """Give back the connections; a later call opens new ones."""
@@ -137,11 +149,13 @@ class JsonRpcEndpoint:
             raise ChainUnavailable(f"{self.name} gave no JSON-RPC answer to a batch")
         found = [self._entry(reply, method, pause_s) for reply, (method, _) in zip(told, calls, strict=True)]
         limited = [answer for answer in found if isinstance(answer, RateLimited)]
+        if not limited:
+            self._batch_size.served(len(found))
+            return found
+        self._batch_size.limited(len(found) - len(limited))
         if len(limited) == len(found):
             raise limited[0]
-        if limited:
-            raise PartlyLimited(str(limited[0]), limited[0].retry_after_s, found)
-        return found
+        raise PartlyLimited(str(limited[0]), limited[0].retry_after_s, found)
 
     def _entry(self, reply: Any, method: str, pause_s: float | None) -> Any | CallRefused | RateLimited:
         if reply is None:
@@ -169,7 +183,7 @@ class JsonRpcEndpoint:
     def _refusal(self, asked: str, error: Any, pause_s: float | None) -> CallRefused | RateLimited:
         fields = error if isinstance(error, dict) else {"message": error}
         fields = {**fields, "message": self._http.redacted(str(fields.get("message")))}
-        return refusal(f"{self.name} refused {asked}", fields, pause_s)
+        return refusal(f"{self.name} refused {asked}", fields, pause_s, self._longest_pause_s)
 
     def _post(self, body: Any, asked: str, entries: int) -> tuple[Any, float | None]:
         def counted() -> None:
@@ -178,7 +192,7 @@ class JsonRpcEndpoint:
 
         # Reading twice is harmless; a transaction sent twice may be refused as known, though it was taken.
         status, headers, answer = self._http.send(orjson.dumps(body), asked, counted, again=asked != _SENDS)
-        pause_s = retry_after_s(headers)
+        pause_s = retry_after_s(headers, self._longest_pause_s)
         try:
             reply = orjson.loads(answer)
         except orjson.JSONDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -79,9 +80,19 @@ class PartlyLimited(RateLimited):
         self.answers = answers
         self.gained = False
 
+    @property
+    def served(self) -> int:
+        """How many entries were answered."""
+        return sum(not isinstance(answer, RateLimited) for answer in self.answers)
 
-def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -> CallRefused | RateLimited:
-    """Return the error for a JSON-RPC error object; ``who`` says which endpoint refused what."""
+
+def refusal(
+    who: str, fields: Mapping[str, Any], pause_s: float | None = None, longest_pause_s: float = math.inf
+) -> CallRefused | RateLimited:
+    """Return the error for a JSON-RPC error object; ``who`` says which endpoint refused what.
+
+    ``pause_s`` is what came beside it; else it is what the object says, at most ``longest_pause_s``.
+    """
     code = fields.get("code")
     number = code if isinstance(code, int) else 0
     data = fields.get("data")
@@ -90,7 +101,8 @@ def refusal(who: str, fields: Mapping[str, Any], pause_s: float | None = None) -
     of_size, of_rate = re.search(_SIZE_TEXT, text), re.search(_RATE_TEXT, text)
     if of_size or not (of_rate or number in _RATE_CODES):
         return CallRefused(message, number, data, text)
-    pause_s = pause_s if pause_s is not None else _pause_in(text, data)
+    if pause_s is None and (told_s := _pause_in(text, data)) is not None:
+        pause_s = min(told_s, longest_pause_s)
     if of_rate or number != _LIMIT_EXCEEDED:
         return RateLimited(message, pause_s)
     return LimitMet(message, pause_s)
@@ -107,16 +119,19 @@ def http_failure(who: str, status: int, pause_s: float | None) -> ChainUnavailab
     return ChainUnavailable(f"{who}: HTTP {status}")
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the pause of a Retry-After header in seconds; a date counts from the answer's own Date."""
+def retry_after_s(headers: Mapping[str, str], longest_s: float) -> float | None:
+    """Return the pause of a Retry-After header in seconds, at most the longest.
+
+    A date counts from the answer's own Date.
+    """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(?:\.\d+)?", value):
-        return float(value)
+        return min(float(value), longest_s)
     try:
         pause = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
     except (TypeError, ValueError):
         return None
-    return max(0.0, pause.total_seconds())
+    return min(max(0.0, pause.total_seconds()), longest_s)
 
 
 def revert_data(refused: CallRefused) -> bytes | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.adapters.ethereum_shapes import read_logs
+from shared.adapters.ethereum_shapes import read_header, read_logs
 from shared.adapters.json_rpc_failures import METHOD_NOT_FOUND, CallRefused, LimitMet, NoAnswer, NotThere
 from shared.errors import ChainUnavailable, RangeRefused, RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from shared.adapters.block_logs import BlockLogs
     from shared.adapters.endpoints import EndpointPool
     from shared.adapters.ethereum_shapes import LogFilter
     from shared.adapters.json_rpc import JsonRpcEndpoint
@@ -20,16 +21,20 @@ _MOST_PARTS: Final = 64
 
 
 class LogRanges:
-    """Asks endpoints for logs of ranges, and tells the pool's limits what they take and what they refuse."""
+    """Asks endpoints for logs of ranges, and tells the pool's limits what they take and what they refuse.
 
-    def __init__(self, pool: EndpointPool) -> None:
+    ``blocks`` reads the block of which an endpoint gives no logs by range; None: that fails.
+    """
+
+    def __init__(self, pool: EndpointPool, blocks: Callable[[], BlockLogs] | None = None) -> None:
         self._pool = pool
+        self._blocks = blocks
 
     def logs(self, endpoint: JsonRpcEndpoint, wanted: LogFilter, first: int, last: int) -> list[RawLog]:
         """Return the logs as the node gives them.
 
         Raises RangeRefused where it takes fewer blocks: by what it answers, or is known to take. One block
-        that is refused is CallRefused: there is nothing less to ask for.
+        that is refused is read by its receipts; CallRefused where it has not got those either.
         """
         limit = self._pool.limits(endpoint).range
         asked = last - first + 1
@@ -51,6 +56,8 @@ class LogRanges:
         except (CallRefused, LimitMet) as error:
             unknown = isinstance(error, CallRefused) and error.number == METHOD_NOT_FOUND
             if not (limit.failed(asked) if unknown else asked > 1 and limit.refused(asked, _said(error))):
+                if asked == 1 and self._blocks is not None:
+                    return self._of_block(endpoint, wanted, first, error)
                 raise
             raise RangeRefused(f"blocks {first} to {last}: {error}") from error
         except RateLimited as error:
@@ -84,6 +91,16 @@ class LogRanges:
                 continue  # the limit is lower now
             at += width
         return logs
+
+    def _of_block(
+        self, endpoint: JsonRpcEndpoint, wanted: LogFilter, number: int, refused: ChainUnavailable
+    ) -> list[RawLog]:
+        # A single block may hold more logs than the endpoint gives in one answer, and no range is narrower.
+        header = read_header(endpoint.call("eth_getBlockByNumber", [hex(number), False]))
+        if self._blocks is None or header is None or header.number != number:
+            raise refused
+        logs = self._blocks().read(endpoint, header, wanted.addresses).logs
+        return [log for log in logs if wanted.matches(log)]
 
     def senders(self, endpoint: JsonRpcEndpoint, logs: Sequence[RawLog]) -> dict[str, str]:
         """Return the sender of each of the logs' transactions, by its hash."""

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
-from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers, read_singly
+from shared.app.read_window import (
+    RangeWidth,
+    Stride,
+    read_by_block,
+    read_by_range,
+    read_headers,
+    read_singly,
+)
 from shared.app.reorgs import common_ancestor, dropped, removals, same_chain
 from shared.domain.metrics import (
     BLOCK_LATENCY,
@@ -17,7 +24,7 @@ from shared.domain.metrics import (
     REORG_DEPTH,
     REORGS,
 )
-from shared.errors import FinalityViolation, OtherHistory, RangeRefused
+from shared.errors import FinalityViolation, OtherHistory, RangeRefused, RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +96,7 @@ class Advance:
         self._report = report
         self._label = str(chain.chain_id)
         self._width = RangeWidth(settings.max_range, settings.max_logs)
+        self._stride = Stride(max(settings.max_range, _BY_BLOCK_AT_ONCE))
         self._published: list[PublishedBlock] = []
         self._violated: tuple[float, float] | None = None
         self.settled: Sequence[Segment] = ()
@@ -103,8 +111,9 @@ class Advance:
         self.settled, self.seen = (), Seen()
         near = self._nearness(head.number, final)
         if cursor.number >= near.by_block:
-            return self._read(cursor, min(head.number, cursor.number + _BY_BLOCK_AT_ONCE), head, near)
-        width = self._width.within(self._chain.range_limit)
+            most = min(_BY_BLOCK_AT_ONCE, self._stride.blocks)
+            return self._read(cursor, min(head.number, cursor.number + most), head, near)
+        width = min(self._width.within(self._chain.range_limit), self._stride.blocks)
         self._metrics.gauge(RANGE_BLOCKS, width, chain=self._label)
         last = min(near.single if cursor.number < near.single else near.by_block, cursor.number + width)
         try:
@@ -172,6 +181,15 @@ class Advance:
         return _Nearness(min(single, final), single, max(single, min(final, head - _UNSETTLED)))
 
     def _read(self, cursor: Cursor, last: int, head: Header, near: _Nearness) -> Outcome:
+        try:
+            outcome = self._read_through(cursor, last, head, near)
+        except RateLimited:
+            self._stride.refused(last - cursor.number)
+            raise
+        self._stride.went_well()
+        return outcome
+
+    def _read_through(self, cursor: Cursor, last: int, head: Header, near: _Nearness) -> Outcome:
         if last == cursor.number:
             return self.undo(cursor, head.number)
         first, single = cursor.number + 1, near.single

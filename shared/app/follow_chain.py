@@ -70,6 +70,7 @@ class FollowChain:
         self._first_blocks = {s.address: s.deployment_block if start is None else start for s in specs}
         addresses = list(self._first_blocks)
         self._chain = chain
+        self._clock = clock
         self._settings = settings
         self._metrics = metrics
         lease = f"follow-chain:{chain.chain_id}"
@@ -101,13 +102,14 @@ class FollowChain:
         failures = 0
         try:
             while not stop.is_set():
+                begun = self._clock.monotonic_s()
                 try:
                     progress = self.step()
                     if not progress.standby:
                         self._report.write(self._cursor)
                 except PlumblineError as error:
                     self._failed(error)
-                    stop.pause(self._pause(error, failures))
+                    stop.pause(self._pause(error, failures, self._clock.monotonic_s() - begun))
                     failures += 1
                     continue
                 failures = 0
@@ -223,7 +225,10 @@ class FollowChain:
                 raise
             _LOG.warning("chain %s: the lease runs out by itself: %s", self._chain.chain_id, error)
 
-    def _pause(self, error: PlumblineError, failures: int) -> float:
-        longest = min(self._settings.backoff_s * 2.0 ** min(failures, 30), self._settings.max_backoff_s)
+    def _pause(self, error: PlumblineError, failures: int, took_s: float) -> float:
+        first, longest = self._settings.backoff_s, self._settings.max_backoff_s
+        pause = min(first * 2.0 ** min(failures, 30), longest) * (0.5 + self._random() / 2)
+        # A time-out was a pause already: both together go on when the node has long been back.
+        pause = max(pause - took_s, min(pause, first))
         asked = error.retry_after_s if isinstance(error, RateLimited) else None
-        return max(longest * (0.5 + self._random() / 2), asked or 0.0)
+        return max(pause, asked or 0.0)

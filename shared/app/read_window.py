@@ -49,6 +49,27 @@ class RangeWidth:
             self.blocks = min(self.blocks * 2, self._widest)
 
 
+class Stride:
+    """How many blocks one step reads at most: ``blocks``.
+
+    A step that met a rate limit has read nothing, so the next one is half as long: however few requests a
+    node takes, there is a step that succeeds. Then they grow, by a quarter each time.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self.blocks = longest
+        self._longest = longest
+
+    def refused(self, blocks: int) -> None:
+        """Take note that so many could not be read at once; none: a reorg was looked into, not a block."""
+        if blocks:
+            self.blocks = max(1, blocks // 2)
+
+    def went_well(self) -> None:
+        """Take note that the last step succeeded."""
+        self.blocks = min(self.blocks + max(1, self.blocks // 4), self._longest)
+
+
 def read_headers(chain: Chain, numbers: Iterable[int]) -> dict[int, Header]:
     """Return the headers at these heights, in one batch; DoubtfulAnswer where one is missing.
 

@@ -145,6 +145,31 @@ def test_a_header_that_is_not_genuine_is_doubted_once_blocks_were_proved() -> No
                 read(chain)
 
 
+def test_a_block_too_full_for_one_answer_is_read_by_its_receipts() -> None:
+    """No range is narrower than one block: what its log query refuses is taken from the receipts it gives."""
+    block = recorded("block_40")
+    told = {
+        "eth_chainId": "0x1",
+        "eth_getBlockByNumber": block["block"],
+        "eth_getBlockReceipts": block["receipts"],
+    }
+
+    def answer(each: Any) -> Any:
+        if each["method"] in told:
+            return result(each, told[each["method"]])
+        return error(each, -32005, "query returned more than 10 results")
+
+    number, address = int(block["block"]["number"], 16), block["logs"][0]["address"]
+    with RpcServer(answer) as server, closing(chain_at(server.url)) as chain:
+        with pytest.raises(RangeRefused):
+            chain.read_range(number, number + 1, [address])
+        assert len(chain.read_range(number, number, [address]).logs) == len(block["logs"]) > 10
+        assert chain.logs(number, number, [address], [["0x" + "ab" * 32]]) == []
+        told["eth_getBlockByNumber"] = None
+        with pytest.raises(ChainUnavailable, match="more than 10 results"):
+            chain.read_range(number, number, [address])
+
+
 def test_a_chain_id_that_is_none() -> None:
     """An endpoint that cannot say which chain it serves is not read from."""
     with RpcServer(lambda request: result(request, None)) as server:

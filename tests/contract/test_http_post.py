@@ -40,3 +40,11 @@ def test_an_answer_in_time_is_whole(served: tuple[str, Event]) -> None:
     """In one piece or in several."""
     status, headers, body = HttpPost(served[0], "the server", 10).send(b"{}", "this", lambda: None)
     assert (status, headers["X-Long"], body) == (200, "x" * 100, BODY)
+
+
+def test_a_head_that_does_not_come_is_waited_for_less_than_five_seconds() -> None:
+    """However long a node was mute: what asks next finds out within that time that it speaks again."""
+    patience = HttpPost("http://127.0.0.1:1", "the server", 30)._patience_for("eth_getBlockByNumber")
+    for _ in range(20):
+        patience.timed_out()
+    assert patience.wait_s < 5

@@ -97,6 +97,22 @@ def test_http_429(headers: dict[str, str], pause_s: float | None, body: bytes) -
         assert caught.value.retry_after_s == pause_s
 
 
+@pytest.mark.parametrize("asked_s", [4, 600])
+@pytest.mark.parametrize("in_words", [False, True])
+def test_no_pause_is_granted_for_longer(asked_s: int, *, in_words: bool) -> None:
+    """An endpoint that asks for minutes, in a header or in words, is asked again after the longest pause."""
+
+    def answer(request: Any) -> Any:
+        if in_words:
+            return error(request, 429, f"too many requests, retry in {asked_s}s")
+        return Answer(b"", 429, {"Retry-After": str(asked_s)})
+
+    with RpcServer(answer) as server:
+        with pytest.raises(RateLimited) as caught:
+            JsonRpcEndpoint(server.url, longest_pause_s=5).call("eth_blockNumber")
+        assert caught.value.retry_after_s == min(asked_s, 5)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -275,6 +291,41 @@ def test_a_rate_limit_stops_a_batch() -> None:
     first, second, third = caught.value.answers
     assert (first, third) == ("0x1", "0x1")
     assert isinstance(second, RateLimited)
+
+
+def test_a_batch_is_no_larger_than_what_was_served_at_once() -> None:
+    """Where entries are counted the next batches have as many as there was room for, and more by and by."""
+    left = 0
+
+    def counting(request: Any) -> Any:
+        nonlocal left
+        replies = []
+        for each in request if isinstance(request, list) else [request]:
+            replies.append(result(each, "0x1") if left > 0 else error(each, 429, "slow down"))
+            left -= 1
+        return replies if isinstance(request, list) else replies[0]
+
+    def sizes() -> list[int]:
+        return [len(request) if isinstance(request, list) else 1 for request in server.seen]
+
+    with RpcServer(counting) as server:
+        endpoint = JsonRpcEndpoint(server.url, batch_size=10)
+        left = 4
+        with pytest.raises(PartlyLimited) as caught:
+            endpoint.batch([("eth_blockNumber", [])] * 10)
+        assert caught.value.served == 4
+        left = 1000
+        for _ in range(10):
+            endpoint.batch([("eth_blockNumber", [])] * 4)
+        endpoint.batch([("eth_blockNumber", [])] * 10)
+        assert sizes() == [10, *[4] * 10, 8, 2]
+        left = 0
+        with pytest.raises(RateLimited):
+            endpoint.batch([("eth_blockNumber", [])] * 10)
+        endpoint.take_any_batch()
+        left = 1000
+        endpoint.batch([("eth_blockNumber", [])] * 10)
+        assert sizes()[-2:] == [8, 10]
 
 
 def test_a_server_that_fails_on_batches_is_asked_one_by_one() -> None:

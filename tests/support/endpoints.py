@@ -52,6 +52,9 @@ class FakeEndpoint:
         """Answer each."""
         return [self.call(method, params) for method, params in calls]
 
+    def take_any_batch(self) -> None:
+        """Know no limit of a batch."""
+
     def close(self) -> None:
         """Hold nothing."""
 

@@ -11,7 +11,7 @@ from shared.domain.fee_chains import ETHEREUM
 from shared.domain.fee_reading import FeeHead, FeeHistory, FeeReading, GasAnswer, GasQuestion
 from shared.domain.fees import next_base_fee
 from shared.domain.hashing import digest
-from shared.errors import ChainUnavailable, RangeRefused
+from shared.errors import ChainUnavailable, RangeRefused, RateLimited
 from shared.ports import Call, CallResult, EndpointHealth, RawLog, Reading, Spent, TransactionInfo
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class FakeChain:
 
     Troubles: ``reachable = False``; ``lag`` blocks that the node does not have yet; ``lose_log`` hides a
     log from every query; ``index_says(log)`` is what the log index tells instead of a log (none, or more);
-    ``max_range`` blocks at most in one log query; ``other_votes[number]`` are the hashes that further
-    endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that ``read_block`` has
-    only the log index to go by. With ``witness`` (another FakeChain) there is a second endpoint for
-    ``read_range``. ``doubts`` lists what was doubted. ``on_call(call, block_number)`` answers calls
-    (default: the state set by ``set_state`` for the hash after the selector) and raises Reverted.
+    ``max_range`` blocks at most in one log query, ``max_headers`` at once; ``other_votes[number]`` are the
+    hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that
+    ``read_block`` has only the log index to go by. With ``witness`` (another FakeChain) there is a second
+    endpoint for ``read_range``. ``doubts`` lists what was doubted. ``on_call(call, block_number)`` answers
+    calls (default: the state set by ``set_state`` for the hash after the selector) and raises Reverted.
 
     Fees: blocks of ``gas_limit`` by Ethereum's rule from ``base_fee_wei`` on (None: a legacy chain).
     ``node_tip_wei``, ``gas_price_wei``, ``pending`` are what the node says (None: it refuses), and
@@ -81,6 +81,7 @@ class FakeChain:
         self._verified = False
         self.lag = 0
         self.max_range: int | None = None
+        self.max_headers: int | None = None
         self.other_votes: dict[int, list[str]] = {}
         self.provable = True
         self.index_says: Callable[[RawLog], Sequence[RawLog]] = lambda log: [log]
@@ -224,6 +225,8 @@ class FakeChain:
         """Return the headers at these heights, None where there is none."""
         if not numbers:
             return []
+        if self.max_headers is not None and len(numbers) > self.max_headers:
+            raise RateLimited(f"at most {self.max_headers} at once")
         visible = self._asked(len(numbers))
         return [visible[number].header if number < len(visible) else None for number in numbers]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import pytest
 from shared.app.read_window import read_by_block, read_headers
 from shared.domain.completeness import SINGLE
 from shared.domain.log_coordinates import id_of_log
-from shared.errors import ChainUnavailable, DoubtfulAnswer
+from shared.errors import ChainUnavailable, DoubtfulAnswer, RateLimited
 from tests.support.fake_chain import FakeChain
 from tests.support.listener import CONTRACT, Scene, log, registry
 
@@ -50,6 +51,18 @@ def test_hand_over_to_live_neither_loses_nor_doubles() -> None:
         scene.follow.step()
         scene.grow(3)
     scene.settle()
+    assert scene.logs() == scene.canonical()
+
+
+def test_a_node_that_gives_few_headers_at_once_is_caught_up_with() -> None:
+    """A step that asks for more than a limited node gives fails as a whole; the next ones ask for less."""
+    scene = Scene()
+    scene.grow(150)
+    scene.chain.max_headers = 3
+    for _ in range(200):
+        with contextlib.suppress(RateLimited):
+            scene.follow.step()
+    assert scene.cursor()["readThrough"] == 150
     assert scene.logs() == scene.canonical()
 
 

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.domain.metrics import LISTENER_STOPPED
-from shared.errors import Conflict, FinalityViolation, PlumblineError, RateLimited, StoreUnavailable
+from shared.errors import (
+    ChainUnavailable,
+    Conflict,
+    FinalityViolation,
+    PlumblineError,
+    RateLimited,
+    StoreUnavailable,
+)
 from tests.support.listener import Fuse, Scene
 
 if TYPE_CHECKING:
@@ -60,6 +67,24 @@ def test_running_waits_as_long_as_the_endpoint_asks() -> None:
     stop = _Stop(scene, 1)
     scene.follow.run(stop)
     assert stop.waited == [17.0]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "pauses"), [(0.0, [1, 2, 4, 4]), (1.5, [1, 1, 2.5, 2.5]), (5.0, [1, 1, 1, 1])]
+)
+def test_what_a_failure_took_is_part_of_its_pause(took_s: float, pauses: list[float]) -> None:
+    """A time-out was a pause already: after it only the first one, the shortest, is made besides."""
+    scene = Scene(backoff_s=1.0, max_backoff_s=4.0)
+    stop = _Stop(scene, len(pauses))
+
+    def time_out() -> None:
+        scene.chain.before_request(1, time_out)
+        scene.clock.advance(took_s)
+        raise ChainUnavailable("it did not answer in time")
+
+    scene.chain.before_request(1, time_out)
+    scene.follow.run(stop)
+    assert stop.waited == pauses
 
 
 def test_a_contradicted_history_is_told_at_once_and_taken_back_once_it_is_over() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +9,6 @@ from shared.adapters.json_rpc_failures import CallRefused, NoAnswer, NotThere, P
 from shared.errors import ChainUnavailable, RateLimited
 from tests.support.clock import FakeClock
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 class Asked:
     """Fails with these errors, one after the other, and then answers; ``times`` it was asked so far."""
@@ -21,6 +16,7 @@ class Asked:
     def __init__(self, *failures: Exception) -> None:
         self.clock = FakeClock()
         self.limited = 0
+        self.wait_s = 0.0
         self.times = 0
         self._failures = list(failures)
 
@@ -33,7 +29,11 @@ class Asked:
 
     def insist(self) -> str:
         """Ask until there is an answer."""
-        limited: Callable[[RateLimited], None] = lambda _: setattr(self, "limited", self.limited + 1)  # noqa: E731
+
+        def limited(_: RateLimited) -> float:
+            self.limited += 1
+            return self.wait_s
+
         return insist(
             self.read,
             monotonic=self.clock.monotonic_s,
@@ -72,14 +72,23 @@ def test_what_may_pass_is_asked_again_a_few_times(failure: Exception, times: int
 
 
 def test_a_batch_that_is_answered_bit_by_bit_is_asked_for_to_the_end() -> None:
-    """What brings a part of it costs none of the tries; each refusal is told, and there is an end to it."""
-    asked = Asked(*[_part(gained=True)] * 12, *[_part(gained=False)] * 3)
+    """What brings a part of it begins the tries anew; each refusal is told, and there is an end to it."""
+    few = [_part(gained=False), RateLimited("slow down"), _part(gained=False), _part(gained=True)]
+    asked = Asked(*few * 4)
     assert asked.insist() == "answer"
-    assert (asked.times, asked.limited) == (16, 15)
-    without_end = Asked(*[_part(gained=True)] * 100)
+    assert (asked.times, asked.limited) == (17, 16)
+    without_end = Asked(*[_part(gained=True)] * 1000)
     with pytest.raises(PartlyLimited):
         without_end.insist()
-    assert without_end.times == 16
+    assert 5 < without_end.clock.monotonic_s() < 7
+
+
+def test_a_limited_endpoint_is_asked_again_at_its_pace() -> None:
+    """Whoever is told of a refusal says how long to wait for the next try."""
+    asked = Asked(*[RateLimited("slow down")] * 3)
+    asked.wait_s = 2.0
+    assert asked.insist() == "answer"
+    assert asked.clock.monotonic_s() == pytest.approx(6.0)
 
 
 _FAILURES = st.builds(
@@ -109,4 +118,4 @@ def test_failures_of_several_kinds_end_in_an_answer_or_in_the_last_of_them(
     except ChainUnavailable as error:
         told = error
     assert told is (failures[asked.times - 1] if asked.times <= len(failures) else None)
-    assert asked.times <= 4 + 12
+    assert asked.times <= len(failures) + 1
