@@ -231,6 +231,41 @@ def test_what_is_restated_of_a_block_that_left_is_taken_back_with_it() -> None:
     scene.assert_outcome()
 
 
+@pytest.mark.parametrize("order", ["removed, back, proved", "back, removed, proved", "removed, proved, back"])
+def test_what_is_restated_of_a_block_that_left_and_returned_counts(order: str) -> None:
+    """Whenever the proof is handled, a log of a canonical block is told of."""
+    scene = _scene()
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    _lie(scene, {5: "altered and one made up"})
+    scene.grow(3)
+    scene.settle()
+    handled = len(scene.messages())
+    scene.handle(scene.messages())
+    parts = {}
+
+    def goes_on(part: str) -> None:
+        nonlocal handled
+        parts[part] = scene.messages()[handled:]
+        handled += len(parts[part])
+
+    scene.chain.provable = True
+    _wait(scene)
+    goes_on("proved")
+    ours = list(scene.chain.blocks)
+    scene.chain.reorg(3)
+    scene.grow(1)
+    scene.settle()
+    goes_on("removed")
+    scene.chain.blocks = ours
+    scene.grow(3)
+    scene.settle()
+    goes_on("back")
+    scene.handle(message for part in order.split(", ") for message in parts[part])
+    scene.assert_outcome()
+
+
 def test_the_false_content_stays_on_record() -> None:
     """Nothing is overwritten: the altered event is superseded for good, and the alert names it."""
     scene = _scene()
