@@ -63,13 +63,14 @@ LIES: dict[str, Callable[[RawLog], Sequence[RawLog]]] = {
 }
 
 
-def _wait(scene: Scene, times: int = 40) -> None:
+def wait(scene: Scene, times: int = 40) -> None:
+    """Let second readings fall due, so many times."""
     for _ in range(times):
         scene.clock.advance(scene.settings.second_reading_s + 1)
         scene.settle()
 
 
-def _lie(scene: Scene, lies: dict[int, str]) -> None:
+def lie_at(scene: Scene, lies: dict[int, str]) -> None:
     """Let the log index tell the lies of these heights."""
     scene.chain.index_says = lambda raw: LIES[lies[_number(raw)]](raw) if _number(raw) in lies else [raw]
 
@@ -86,12 +87,12 @@ def test_a_lie_of_a_back_fill_is_taken_back(lie: str, prove_blocks: int) -> None
     """What a range query made up or altered is found out, proved, and put right, however old the range."""
     scene = _scene(prove_blocks=prove_blocks)
     scene.grow(100)
-    _lie(scene, dict.fromkeys(range(3, 80, 7), lie))
+    lie_at(scene, dict.fromkeys(range(3, 80, 7), lie))
     scene.settle()
     # The index lies on where it is asked block by block; a range is honest the second time, or proved.
     if prove_blocks == 0:
         scene.chain.index_says = lambda raw: [raw]
-    _wait(scene)
+    wait(scene)
     scene.assert_straight()
     assert scene.metrics.counters[DIFFERENCES, "1"] == 1
     assert bool(scene.alerts.sent) == (lie != "hidden")
@@ -104,11 +105,11 @@ def test_a_lie_near_the_tip_is_taken_back(lie: str) -> None:
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: lie})
+    lie_at(scene, {5: lie})
     scene.grow(3)
     scene.settle()
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     scene.assert_straight()
 
 
@@ -118,10 +119,10 @@ def test_a_difference_is_settled_when_a_proof_comes_later(lie: str) -> None:
     scene = _scene()
     scene.chain.provable = False
     scene.grow(100)
-    _lie(scene, {40: lie})
+    lie_at(scene, {40: lie})
     scene.settle()
     scene.chain.index_says = lambda raw: [raw]
-    _wait(scene)
+    wait(scene)
     certificates = scene.store.query("completeness_certificates", Query())
     (disputed,) = [key for key, each in certificates if each["disputed"]]
     scene.chain.provable = True
@@ -149,7 +150,7 @@ def test_logs_of_empty_blocks_are_taken_back() -> None:
 
     scene.chain.index_says = of_the_next_block
     scene.settle()
-    _wait(scene)
+    wait(scene)
     assert len(set(scene.logs())) > len(scene.canonical())
     scene.assert_straight()
 
@@ -158,10 +159,10 @@ def test_a_lie_that_is_handled_after_its_refutation_is_taken_back() -> None:
     """A message that was under way for long is held against what is on file of its blocks."""
     scene = _scene()
     scene.grow(100)
-    _lie(scene, {40: "made up"})
+    lie_at(scene, {40: "made up"})
     scene.settle()
     late = scene.messages()
-    _wait(scene)
+    wait(scene)
     scene.handle(scene.messages()[len(late) :])
     scene.assert_straight()
     scene.handle(late)
@@ -173,13 +174,13 @@ def test_a_state_rests_on_what_is_proved() -> None:
     """A transfer that only a made-up log told of has no step, and what was altered is its own transfer's."""
     scene = _scene()
     scene.grow(100)
-    _lie(scene, {40: "altered"})
+    lie_at(scene, {40: "altered"})
     scene.settle()
     scene.handle(scene.messages())
     wrong = scene.store.get(STATES, OTHER_TRANSFER)
     assert wrong
     assert wrong["contractState"]
-    _wait(scene)
+    wait(scene)
     scene.handle(scene.messages())
     wrong = scene.store.get(STATES, OTHER_TRANSFER)
     assert wrong
@@ -195,18 +196,18 @@ def test_what_is_refuted_stays_so_through_reorgs() -> None:
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: "altered and one made up"})
+    lie_at(scene, {5: "altered and one made up"})
     scene.grow(3)
     scene.settle()
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     ours = list(scene.chain.blocks)
     scene.chain.reorg(3, {i: [log(90 + i)] for i in range(3)})
     scene.grow(1)
     scene.settle()
     scene.chain.blocks = ours
     scene.grow(3)
-    _wait(scene)
+    wait(scene)
     scene.assert_straight()
 
 
@@ -216,12 +217,12 @@ def test_what_is_restated_of_a_block_that_left_is_taken_back_with_it() -> None:
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: "altered"})
+    lie_at(scene, {5: "altered"})
     scene.grow(3)
     scene.settle()
     believed = len(scene.messages())
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     proved = len(scene.messages())
     scene.chain.reorg(3)
     scene.grow(1)
@@ -238,7 +239,7 @@ def test_what_is_restated_of_a_block_that_left_and_returned_counts(order: str) -
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: "altered and one made up"})
+    lie_at(scene, {5: "altered and one made up"})
     scene.grow(3)
     scene.settle()
     handled = len(scene.messages())
@@ -251,7 +252,7 @@ def test_what_is_restated_of_a_block_that_left_and_returned_counts(order: str) -
         handled += len(parts[part])
 
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     goes_on("proved")
     ours = list(scene.chain.blocks)
     scene.chain.reorg(3)
@@ -270,9 +271,9 @@ def test_the_false_content_stays_on_record() -> None:
     """Nothing is overwritten: the altered event is superseded for good, and the alert names it."""
     scene = _scene()
     scene.grow(100)
-    _lie(scene, {40: "altered"})
+    lie_at(scene, {40: "altered"})
     scene.settle()
-    _wait(scene)
+    wait(scene)
     scene.handle(scene.messages())
     identity = id_of_log(1, scene.chain.blocks[40].logs[0])
     stored = scene.store.get(EVENTS, identity)
@@ -331,6 +332,48 @@ def test_a_block_of_very_many_logs_is_kept_in_pieces() -> None:
         assert any(each.confirms(event) for each in pieces) == (index < 30)
 
 
+def test_what_is_on_file_of_later_blocks_is_not_read() -> None:
+    """A node that lies all along does not make a message cost more and more: few documents are looked at."""
+    scene = Scene()
+    disputes = Disputes(scene.store)
+    scene.grow(1_200)
+    headers = [block.header for block in scene.chain.blocks]
+    reads = {header.number: Segment(header.number, header.number, header.hash) for header in headers}
+    for at in range(0, 1_200, 20):
+        told = headers[at : at + 70]
+        disputes.record(1, told, WindowRead([reads[each.number] for each in told], []), [CONTRACT])
+    asked: list[int] = []
+    query = scene.store.query
+
+    class Counted:
+        """The store, counting what a query returns."""
+
+        def query(self, collection: str, wanted: Query) -> Any:
+            found = query(collection, wanted)
+            asked.append(len(found))
+            return found
+
+    counted: Any = Counted()
+    for first, last in ((1, 1), (700, 760), (1_190, 1_199), (1_500, 1_600)):
+        asked.clear()
+        found = Disputes(counted).covering(1, first, last)
+        wanted = {header.hash for header in headers[first : last + 1]}
+        assert wanted <= {key for each in found for key in each.blocks}
+        assert sum(asked) < 30
+
+
+def test_a_block_numbered_in_each_transaction_refutes_none_of_its_logs_in_pieces() -> None:
+    """Of logs that share an index, no document that lacks some of them refutes any."""
+    scene = _scene()
+    header = scene.chain.mine([log(i) for i in range(7_000)])
+    logs = [{**raw, "logIndex": hex(i % 3)} for i, raw in enumerate(scene.chain.blocks[1].logs)]
+    pieces = _record(scene, header, logs)
+    assert len(pieces) == 3
+    assert not [raw for raw in logs if any(each.refutes(_event(raw)) for each in pieces)]
+    assert all(any(each.confirms(_event(raw)) for each in pieces) for raw in logs[::100])
+    assert any(each.refutes(_event({**logs[0], "logIndex": "0x3"})) for each in pieces)
+
+
 def test_an_external_transaction_is_refuted_with_all_its_logs() -> None:
     """It hangs on any log of its transaction; where the block holds none, there was no such transaction."""
     scene = _scene()
@@ -366,17 +409,17 @@ def test_whatever_an_index_says_the_events_are_the_chains(
 ) -> None:
     """Any lies, in any order of delivery, twice, with reorgs in between, end in what the blocks hold."""
     scene = _scene(window=8)
-    _lie(scene, lies)
+    lie_at(scene, lies)
     scene.grow(60)
     scene.settle()
     if honest:
         scene.chain.index_says = lambda raw: [raw]
     for depth in forks:
-        _wait(scene, 1)
+        wait(scene, 1)
         scene.chain.reorg(depth, {i: [log(1_000 * depth + i)] for i in range(depth)})
         scene.grow(1)
         scene.settle()
-    _wait(scene)
+    wait(scene)
     messages = scene.messages() * 2
     order.shuffle(messages)
     scene.handle(messages)
