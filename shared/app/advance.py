@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
 from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers, read_singly
 from shared.app.reorgs import common_ancestor, dropped, removals, same_chain
+from shared.app.second_reading import as_one
+from shared.domain.completeness import SINGLE, log_digest
 from shared.domain.metrics import (
     BLOCK_LATENCY,
     LOGS_PUBLISHED,
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from shared.app.publish_logs import PublishLogs
     from shared.domain.blocks import Header
     from shared.domain.completeness import Segment
-    from shared.ports import Chain, Clock, Metrics
+    from shared.ports import Chain, Clock, Metrics, RawLog
 
 _LOG: Final = logging.getLogger(__name__)
 _BY_BLOCK_AT_ONCE: Final = 16
@@ -91,6 +94,7 @@ class Advance:
         self._width = RangeWidth(settings.max_range, settings.max_logs)
         self._published: list[PublishedBlock] = []
         self._violated: tuple[float, float] | None = None
+        self._refused = False
         self.settled: Sequence[Segment] = ()
         self.seen = Seen()
 
@@ -105,24 +109,37 @@ class Advance:
         if cursor.number >= near.by_block:
             return self._read(cursor, min(head.number, cursor.number + _BY_BLOCK_AT_ONCE), head, near)
         width = self._width.within(self._chain.range_limit)
+        begun = self._store.begun
+        if begun is not None and not self._refused:
+            # What may be published of these blocks is compared with all of them, in one reading as then.
+            width = max(1, begun.last - cursor.number)
         self._metrics.gauge(RANGE_BLOCKS, width, chain=self._label)
         last = min(near.single if cursor.number < near.single else near.by_block, cursor.number + width)
         try:
             return self._read(cursor, last, head, near)
         except RangeRefused:
+            self._refused = True
             if self._width.within(self._chain.range_limit) >= last - cursor.number:
                 raise  # it does not know better than before: a failure like any other
             return Progress(more=True, read_through=cursor.number, head=head.number), cursor
 
-    def publish(self, blocks: Sequence[BlockRead], certain: int, proved: Sequence[str] = ()) -> int:
+    def publish(
+        self,
+        blocks: Sequence[BlockRead],
+        certain: int,
+        proved: Sequence[str] = (),
+        *,
+        begun: Segment | None = None,
+    ) -> int:
         """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg.
 
-        ``proved``: keys of disputed blocks that are proved now (see ``Disputes``).
+        ``proved``: keys of disputed blocks that are proved now (see ``Disputes``). ``begun``: what they are
+        a reading of, where the cursor moves past it afterwards.
         """
         if not blocks and not proved:
             return 0
         counter, returned, kept = self._store.prepare(
-            blocks, certain, self._settings.publish_batch, self._published
+            blocks, certain, self._settings.publish_batch, self._published, begun
         )
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
@@ -189,9 +206,9 @@ class Advance:
         if orphans:
             same_chain(self._chain)
             return self._take_back(cursor, cursor.number, orphans)
-        read = self._window(first, last, headers, near)
+        read = self._doubted(self._window(first, last, headers, near), published)
         moved, settled = cursor.moved(read.segments, near.certain, single)
-        count = self.publish(read.blocks, moved.certified)
+        count = self.publish(read.blocks, moved.certified, begun=as_one(read))
         gone = {block for block in self._published if block.number <= moved.certified}
         self._store.move(moved, gone, settled)
         self._published = [block for block in self._published if block not in gone]
@@ -214,6 +231,32 @@ class Advance:
             )
         self._width.adapt(sum(segment.logs for segment in read.segments))
         return read
+
+    def _doubted(self, read: WindowRead, published: Sequence[PublishedBlock]) -> WindowRead:
+        """Return a reading, disputed where something else may have been published of its blocks before.
+
+        Whoever published it was killed, or failed, before the blocks counted as read: no other reading will
+        ever be compared with it.
+        """
+        doubtful = self._told_otherwise(read, published)
+        begun = self._store.begun
+        if begun is not None and not (as_one(read).first == begun.first and as_one(read).agrees_with(begun)):
+            doubtful |= {segment.hash for segment in read.segments if segment.first <= begun.last}
+        if not doubtful:
+            return read
+        segments = [
+            replace(it, grade=SINGLE, disputed=True) if it.hash in doubtful else it for it in read.segments
+        ]
+        return replace(read, segments=segments)
+
+    def _told_otherwise(self, read: WindowRead, published: Sequence[PublishedBlock]) -> set[str | None]:
+        if not published:
+            return set()
+        told: dict[str, list[RawLog]] = defaultdict(list)
+        for document in self._store.published_logs(published):
+            told[document["hash"]] += document["logs"]
+        own = {block.header.hash: log_digest(block.logs) for block in read.blocks}
+        return {key for key, logs in told.items() if own.get(key, 0) != log_digest(logs)}
 
     def _tell(
         self, moved: Cursor, headers: Mapping[int, Header], settled: Sequence[Segment], read: WindowRead

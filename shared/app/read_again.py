@@ -161,7 +161,7 @@ class ReadAgain:
         return moved
 
     def _read_tip(self, once: Segment) -> tuple[Sequence[Header], WindowRead]:
-        if self._provable and once.blocks <= LOT_BLOCKS:
+        if (self._provable or once.disputed) and once.blocks <= LOT_BLOCKS:
             headers, read = self._reading.by_block(once.first, once.last)
             if read.segments[-1].last == once.last and as_one(read).grade == PROVED:
                 return headers, read
@@ -208,7 +208,7 @@ class ReadAgain:
         whole = check.certificate.segment
         near = whole.last > head - self._settings.prove_blocks
         headers: Sequence[Header] = ()
-        if near or (check.publishing and check.proofs_left):
+        if near or ((check.publishing or whole.disputed) and check.proofs_left):
             headers, read = self._proving_reading(check, near=near)
             parent: str | None = headers[0].parent_hash
         else:

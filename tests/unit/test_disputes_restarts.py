@@ -1,0 +1,81 @@
+"""A node that lies once, and a listener that dies before what it published counts as read."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.app.disputes import DISPUTED
+from shared.ports import Query
+from tests.support.listener import Fuse, Killed, Scene
+from tests.support.world import Alerts
+from tests.unit.test_disputes import LIES, lie_at, wait
+
+_MOST_WRITES = 40
+
+
+def _told_by_one_that_dies(at: int, height: int, lie: str, *, made: bool) -> Scene | None:
+    """Return a scene whose listener was killed at a write while its node lied; None: it was done before."""
+    scene = Scene(window=16, max_range=30)
+    scene.alerts = Alerts()
+    scene.grow(60)
+    scene.chain.provable = False
+    lie_at(scene, {height: lie})
+    try:
+        scene.settle(scene.listener(Fuse(at, made)))
+    except Killed:
+        scene.handle(scene.messages())
+        scene.chain.index_says = lambda raw: [raw]
+        scene.clock.advance(scene.settings.lease_s + 1)
+        scene.follow = scene.listener()
+        return scene
+    return None
+
+
+@pytest.mark.parametrize("height", [20, 55])
+@pytest.mark.parametrize("lie", LIES)
+def test_what_was_published_by_one_that_died_is_taken_back(lie: str, height: int) -> None:
+    """The next one reads the truth, and finds that something else may have been told: in range and window."""
+    for at in range(1, _MOST_WRITES):
+        for made in (False, True):
+            scene = _told_by_one_that_dies(at, height, lie, made=made)
+            if scene is None:
+                assert at > 10
+                return
+            handled = len(scene.messages())
+            scene.chain.provable = True
+            wait(scene, 20)
+            scene.handle(scene.messages()[handled:])
+            scene.assert_outcome()
+    raise AssertionError("no end of the writes")
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+def test_an_honest_node_is_not_doubted_for_a_kill(at: int) -> None:
+    """What is read alike the second time is no dispute: nothing is proved block by block for it."""
+    scene = Scene(window=16, max_range=30)
+    scene.grow(60)
+    with pytest.raises(Killed):
+        scene.settle(scene.listener(Fuse(at, made=True)))
+    scene.clock.advance(scene.settings.lease_s + 1)
+    scene.follow = scene.listener()
+    scene.settle()
+    assert not any(segment.get("disputed") for segment in scene.cursor()["window"])
+    certificates = scene.store.query("completeness_certificates", Query())
+    assert not [key for key, each in certificates if each["disputed"]]
+    wait(scene, 20)
+    scene.assert_straight()
+    assert not scene.store.query(DISPUTED, Query())
+
+
+def test_a_range_that_is_refused_meanwhile_is_read_in_parts() -> None:
+    """What cannot be compared as a whole is disputed, and no loop follows."""
+    scene = _told_by_one_that_dies(8, 20, "made up", made=True)
+    assert scene
+    assert scene.cursor()["begun"]
+    scene.chain.max_range = 7
+    handled = len(scene.messages())
+    scene.chain.provable = True
+    wait(scene, 20)
+    scene.handle(scene.messages()[handled:])
+    scene.assert_outcome()
+    assert scene.cursor()["begun"] is None
