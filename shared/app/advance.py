@@ -23,7 +23,7 @@ from shared.domain.metrics import (
 from shared.errors import FinalityViolation, OtherHistory, RangeRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from shared.app.chain_cursor import BlockRead, Cursor, PublishedBlock, Removal, WindowRead
     from shared.app.cursor_store import CursorStore
@@ -95,6 +95,7 @@ class Advance:
         self._published: list[PublishedBlock] = []
         self._violated: tuple[float, float] | None = None
         self._refused = False
+        self._returned: Collection[str] = ()
         self.settled: Sequence[Segment] = ()
         self.seen = Seen()
 
@@ -136,11 +137,13 @@ class Advance:
         ``proved``: keys of disputed blocks that are proved now (see ``Disputes``). ``begun``: what they are
         a reading of, where the cursor moves past it afterwards.
         """
+        self._returned = ()
         if not blocks and not proved:
             return 0
         counter, returned, kept = self._store.prepare(
             blocks, certain, self._settings.publish_batch, self._published, begun
         )
+        self._returned = returned.keys()
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
         batches = self._publish.appearing(self._chain.chain_id, blocks, counter, returned, proved)
@@ -209,6 +212,11 @@ class Advance:
         read = self._doubted(self._window(first, last, headers, near), published)
         moved, settled = cursor.moved(read.segments, near.certain, single)
         count = self.publish(read.blocks, moved.certified, begun=as_one(read))
+        if self._returned:
+            # Nobody knows any more what was told of them before they were taken back.
+            back = {it.header.number for it in read.blocks if it.header.hash in self._returned}
+            read = _disputed(read, back)
+            moved, settled = cursor.moved(read.segments, near.certain, single)
         gone = {block for block in self._published if block.number <= moved.certified}
         self._store.move(moved, gone, settled)
         self._published = [block for block in self._published if block not in gone]
@@ -239,24 +247,19 @@ class Advance:
         ever be compared with it.
         """
         doubtful = self._told_otherwise(read, published)
-        begun = self._store.begun
-        if begun is not None and not (as_one(read).first == begun.first and as_one(read).agrees_with(begun)):
-            doubtful |= {segment.hash for segment in read.segments if segment.first <= begun.last}
-        if not doubtful:
-            return read
-        segments = [
-            replace(it, grade=SINGLE, disputed=True) if it.hash in doubtful else it for it in read.segments
-        ]
-        return replace(read, segments=segments)
+        begun, whole = self._store.begun, as_one(read)
+        if begun is not None and not (whole.first == begun.first and whole.agrees_with(begun)):
+            doubtful |= {each.first for each in read.segments if each.first <= begun.last}
+        return _disputed(read, doubtful)
 
-    def _told_otherwise(self, read: WindowRead, published: Sequence[PublishedBlock]) -> set[str | None]:
+    def _told_otherwise(self, read: WindowRead, published: Sequence[PublishedBlock]) -> set[int]:
         if not published:
             return set()
-        told: dict[str, list[RawLog]] = defaultdict(list)
+        told: dict[tuple[int, str], list[RawLog]] = defaultdict(list)
         for document in self._store.published_logs(published):
-            told[document["hash"]] += document["logs"]
+            told[document["number"], document["hash"]] += document["logs"]
         own = {block.header.hash: log_digest(block.logs) for block in read.blocks}
-        return {key for key, logs in told.items() if own.get(key, 0) != log_digest(logs)}
+        return {number for (number, key), logs in told.items() if own.get(key, 0) != log_digest(logs)}
 
     def _tell(
         self, moved: Cursor, headers: Mapping[int, Header], settled: Sequence[Segment], read: WindowRead
@@ -275,3 +278,14 @@ class Advance:
     def _take_back(self, cursor: Cursor, ancestor: int, blocks: Mapping[str, int]) -> Outcome:
         removal = self._store.take_back(cursor, ancestor, blocks)
         return self.finish(cursor, removal)
+
+
+def _disputed(read: WindowRead, heights: Collection[int]) -> WindowRead:
+    """Return a reading whose segments of these heights wait for a proof that refutes what is not of them."""
+    segments = [
+        replace(each, grade=SINGLE, disputed=True)
+        if any(each.first <= height <= each.last for height in heights)
+        else each
+        for each in read.segments
+    ]
+    return replace(read, segments=segments) if heights else read

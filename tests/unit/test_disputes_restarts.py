@@ -79,3 +79,29 @@ def test_a_range_that_is_refused_meanwhile_is_read_in_parts() -> None:
     scene.handle(scene.messages()[handled:])
     scene.assert_outcome()
     assert scene.cursor()["begun"] is None
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_of_a_block_that_left_before_it_was_found_out_is_taken_back_when_it_returns(lie: str) -> None:
+    """What was told of a block is forgotten with its removal, so that what comes back is proved anew."""
+    scene = Scene(window=16, max_range=30)
+    scene.alerts = Alerts()
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    lie_at(scene, {5: lie})
+    scene.grow(3)
+    scene.settle()
+    ours = list(scene.chain.blocks)
+    scene.chain.reorg(3)
+    scene.grow(1)
+    scene.settle()
+    scene.chain.provable = True
+    scene.chain.blocks = ours
+    scene.grow(3)
+    scene.settle()
+    handled = len(scene.messages())
+    scene.handle(scene.messages())
+    wait(scene)
+    scene.handle(scene.messages()[handled:])
+    scene.assert_outcome()
