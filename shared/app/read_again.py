@@ -151,6 +151,11 @@ class ReadAgain:
         if again.hash != once.hash:
             return cursor  # a reorg, which whoever reads on comes upon
         if self._differs(once, again):
+            if not once.disputed:
+                # Killed after it is published, nobody would know that it ever was.
+                once = replace(once, disputed=True)
+                cursor = cursor.replaced(once)
+                self._store.move(cursor, ())
             self._publish(read.blocks, cursor.certified, self._on_file(headers, read))
             moved = cursor.replaced(_both(once, again, again.grade))
         elif again.grade != PROVED and self._is_no_witness(once, again):
@@ -247,7 +252,9 @@ class ReadAgain:
         agrees = again.agrees_with(whole)
         self._found = not agrees
         if not check.publishing and self._differs(whole, again):
-            self._check = _Check(check.certificate, publishing=True)
+            disputed = replace(check.certificate, segment=replace(whole, disputed=True))
+            self._store.certify(disputed.segment, disputed.read_at)
+            self._check = _Check(disputed, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
         self._provable = self._provable or bool(raised == PROVED and again.logs)

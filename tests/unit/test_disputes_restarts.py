@@ -105,3 +105,61 @@ def test_a_lie_of_a_block_that_left_before_it_was_found_out_is_taken_back_when_i
     wait(scene)
     scene.handle(scene.messages()[handled:])
     scene.assert_outcome()
+
+
+def test_a_log_that_was_lacking_when_its_block_returned_counts_again_whenever_it_is_proved() -> None:
+    """That its block was taken back is remembered for as long as the block may be read again."""
+    scene = Scene(window=8, max_range=30)
+    scene.grow(6)
+    scene.settle()
+    ours = list(scene.chain.blocks)
+    scene.chain.reorg(3)
+    scene.grow(1)
+    scene.settle()
+    scene.chain.provable = False
+    lie_at(scene, {5: "hidden"})
+    scene.chain.blocks = ours
+    scene.grow(3)
+    for _ in range(8):
+        scene.clock.advance(2 * scene.settings.second_reading_s)
+        scene.settle()
+        scene.grow(2)
+    scene.settle()
+    scene.chain.provable = True
+    scene.grow(2)
+    wait(scene)
+    scene.handle(scene.messages())
+    scene.assert_outcome()
+
+
+@pytest.mark.parametrize("height", [20, 55])
+def test_what_a_second_reading_published_before_a_kill_is_taken_back(height: int) -> None:
+    """That readings differ is on record before the second one is told of."""
+    for at in range(1, _MOST_WRITES):
+        scene = Scene(window=16, max_range=30)
+        scene.alerts = Alerts()
+        scene.grow(60)
+        scene.chain.provable = False
+        fuse = Fuse()
+        scene.follow = scene.listener(fuse)
+        scene.settle()
+        lie_at(scene, {height: "made up"})
+        fuse.at, fuse.made = fuse.writes + at, True
+        try:
+            wait(scene, 3)
+        except Killed:
+            scene.handle(scene.messages())
+            handled = len(scene.messages())
+            scene.chain.index_says = lambda raw: [raw]
+            scene.chain.provable = True
+            scene.clock.advance(scene.settings.lease_s + 1)
+            scene.follow = scene.listener()
+            wait(scene, 20)
+            scene.grow(20)
+            wait(scene, 20)
+            scene.handle(scene.messages()[handled:])
+            scene.assert_outcome()
+            continue
+        assert at > 5
+        return
+    raise AssertionError("no end of the writes")
