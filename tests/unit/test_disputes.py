@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from shared.app.chain_cursor import BlockRead, WindowRead
 from shared.app.disputes import DISPUTED, Dispute, Disputes
 from shared.app.log_batch import LogBatch
-from shared.domain.completeness import PROVED, Segment
+from shared.domain.completeness import PROVED, SINGLE, Segment
 from shared.domain.contract import DecodedLog
 from shared.domain.events import EVENTS, SUPERSEDED, chain_event, external_event
 from shared.domain.log_coordinates import id_of_log, log_coordinates
 from shared.domain.metrics import DIFFERENCES, EVENTS_REFUTED
 from shared.domain.state import STATES
-from shared.domain.system_events import REFUTED
+from shared.domain.system_events import REFUTED, correction_event, restated_event
 from shared.errors import InvalidInput
 from shared.ports import Query
 from tests.support.listener import CONTRACT, Scene, log, registry
@@ -372,6 +372,67 @@ def test_a_block_numbered_in_each_transaction_refutes_none_of_its_logs_in_pieces
     assert not [raw for raw in logs if any(each.refutes(_event(raw)) for each in pieces)]
     assert all(any(each.confirms(_event(raw)) for each in pieces) for raw in logs[::100])
     assert any(each.refutes(_event({**logs[0], "logIndex": "0x3"})) for each in pieces)
+
+
+def test_pieces_of_a_block_refute_no_external_transaction() -> None:
+    """A document that lacks some of a block's logs does not know all of its transactions."""
+    scene = _scene()
+    header = scene.chain.mine([log(i) for i in range(7_000)])
+    logs = scene.chain.blocks[1].logs
+    pieces = _record(scene, header, logs)
+    for raw in (logs[0], logs[3_500], logs[-1], of_another_transaction(logs[0])):
+        assert not any(each.refutes(external_event(_event(raw), CONTRACT)) for each in pieces)
+
+
+def test_what_is_joined_of_a_restated_event_stands_for_the_log() -> None:
+    """A correction that gives it to its transfer is no more refuted than the log itself."""
+    scene = _scene()
+    header = scene.chain.mine([log(7)])
+    (raw,) = scene.chain.blocks[1].logs
+    (on_file,) = _record(scene, header, [raw])
+    for event, false in ((_event(raw), False), (_event(made_up(raw)), True)):
+        routed = {**event, "rolloverId": event["data"]["transferHash"]}
+        for told in (routed, restated_event(routed)):
+            assert on_file.refutes(told) == false
+            assert on_file.refutes(correction_event(told, "t")) == false
+
+
+def test_only_what_is_proved_goes_on_file() -> None:
+    """Of neighbours that were not read, or not proved, nothing is said: an empty reading refutes nothing."""
+    scene = _scene()
+    scene.grow(4)
+    headers = [block.header for block in scene.chain.blocks[1:]]
+    grades = (PROVED, SINGLE, PROVED)
+    segments = [
+        Segment(it.number, it.number, it.hash, 0, 0, grade)
+        for it, grade in zip(headers, grades, strict=False)
+    ]
+    disputes = Disputes(scene.store)
+    told = disputes.on_file(disputes.record(1, headers, WindowRead(segments, []), [CONTRACT]))
+    assert {key for each in told for key in each.blocks} == {headers[0].hash, headers[2].hash}
+    assert not disputes.record(1, headers[3:], WindowRead(segments, []), [CONTRACT])
+
+
+def test_of_very_many_events_of_one_second_those_are_found_that_are_made_up() -> None:
+    """However many pages they are, and whatever else lies before, beside and after them."""
+    scene = _scene()
+    block = scene.chain.mine([log(i) for i in range(600)])
+    logs = scene.chain.blocks[1].logs
+    (on_file,) = _record(scene, block, logs)
+    spec: Any = registry(CONTRACT).contracts[0]
+    wanted = set()
+    for raw in logs:
+        for beyond, seconds in ((0, 0), (1_000, 0), (2_000, -1), (3_000, 1)):
+            told = log_coordinates(1, {**raw, "logIndex": hex(int(raw["logIndex"], 16) + beyond)})
+            decoded = DecodedLog("executed", raw["topics"][1], {})
+            event = chain_event(spec, decoded, told, block.timestamp + seconds)
+            scene.store.put(EVENTS, event["eventId"], {**event, "rolloverId": raw["topics"][1]})
+            if beyond == 1_000:
+                wanted.add(event["eventId"])
+    edited = min(wanted)
+    scene.store.put(EVENTS, edited, {**(scene.store.get(EVENTS, edited) or {}), "userId": "somebody"})
+    found = Disputes(scene.store).made_up(on_file)
+    assert {event["eventId"] for event in found} == wanted - {edited}
 
 
 def test_an_external_transaction_is_refuted_with_all_its_logs() -> None:
