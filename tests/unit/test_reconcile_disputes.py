@@ -93,6 +93,26 @@ def test_what_was_restated_comes_back_where_it_was_taken_back_wrongly(world: Wor
     world.assert_straight()
 
 
+@pytest.mark.parametrize("lie", ["altered", "hidden behind one made up", "one made up beside"])
+def test_what_a_repair_appends_is_what_the_block_holds(world: World, lie: str) -> None:
+    """An index that lies leads to the block, whose proof says what the log says."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    (raw,) = world.act("a", "financial", sees=False)
+    made_up = {**_grown(raw), "logIndex": "0x9"}
+    lies = {
+        "altered": [_grown(raw)],
+        "hidden behind one made up": [made_up],
+        "one made up beside": [raw, made_up],
+    }[lie]
+    world.chain.index_says = lambda log: lies if log["data"] == raw["data"] else [log]
+    world.run()
+    assert _amount(world, "a") == "1000"
+    assert (world.state("a") or {})["milestones"]["financial"]["eventId"] == id_of_log(1, raw)
+    assert len(world.events("a")) == 4
+    world.assert_straight()
+
+
 def test_no_log_index_brings_back_what_is_refuted(world: World) -> None:
     """A step whose only log is made up is told by the contract's state instead."""
     world.start("a")
@@ -104,6 +124,7 @@ def test_no_log_index_brings_back_what_is_refuted(world: World) -> None:
     assert (world.state("a") or {})["milestones"]["financial"]["eventId"] == id_of_log(1, raw)
     world.chain.index_says = lambda log: [made_up] if log["data"] == raw["data"] else [log]
     world.documents.delete("events", id_of_log(1, raw))
+    world.chain.provable = False
     report = world.run()
     assert (world.state("a") or {})["milestones"]["financial"]["proof"] == "contract_state"
     assert report["createdCount"]
