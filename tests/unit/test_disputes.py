@@ -136,6 +136,39 @@ def test_a_difference_is_settled_when_a_proof_comes_later(lie: str) -> None:
     assert (certificate["grade"], certificate["disputed"]) == (PROVED, False)
 
 
+@pytest.mark.parametrize("lie", LIES)
+def test_the_same_lie_told_twice_is_found_out_once_receipts_come_though_no_log_does(lie: str) -> None:
+    """Whether blocks can be proved by now is tried now and then, on a chain where nothing of ours happens."""
+    scene = _scene()
+    scene.chain.provable = False
+    lie_at(scene, {40: lie})
+    scene.grow(100)
+    scene.settle()
+    wait(scene)
+    scene.handle(scene.messages())
+    handled = len(scene.messages())
+    scene.chain.provable = True
+    wait(scene, 200)
+    scene.handle(scene.messages()[handled:])
+    scene.assert_outcome()
+
+
+def test_a_chain_that_cannot_be_proved_is_hardly_asked_for_it() -> None:
+    """Ever more rarely, and a lot of blocks at a time."""
+    scene = _scene()
+    scene.chain.provable = False
+    scene.grow(300)
+    scene.settle()
+    wait(scene)
+    before = scene.chain.requests
+    steps = 6 * 3_600 // 30
+    for _ in range(steps):
+        scene.clock.advance(30)
+        scene.settle()
+    # Each step looks at the head; a try is a lot of headers and of blocks.
+    assert scene.chain.requests - before < 10 * 2 * 50 + 3 * steps
+
+
 def test_logs_of_empty_blocks_are_taken_back() -> None:
     """A block that holds no log at all refutes what is told of it, and a message says so."""
     scene = _scene()
@@ -153,6 +186,28 @@ def test_logs_of_empty_blocks_are_taken_back() -> None:
     wait(scene)
     assert len(set(scene.logs())) > len(scene.canonical())
     scene.assert_straight()
+
+
+def test_a_message_says_that_blocks_are_proved_to_hold_no_log_at_all() -> None:
+    """What was stored of them before goes, though there is nothing to publish."""
+    scene = _scene()
+    scene.chain.mine_empty(39)
+    scene.grow(1)
+    scene.chain.mine_empty(100)
+    blocks = scene.chain.blocks
+
+    def also_far_above(raw: RawLog) -> list[RawLog]:
+        there = blocks[_number(raw) + 15].header
+        return [raw, {**raw, "blockNumber": hex(there.number), "blockHash": there.hash}]
+
+    scene.chain.index_says = also_far_above
+    scene.settle()
+    believed = len(scene.messages())
+    scene.handle(scene.messages())
+    assert len(scene.outcome().live) > 1
+    wait(scene)
+    scene.handle(scene.messages()[believed:])
+    scene.assert_outcome()
 
 
 def test_a_lie_that_is_handled_after_its_refutation_is_taken_back() -> None:
@@ -360,6 +415,19 @@ def test_what_is_on_file_of_later_blocks_is_not_read() -> None:
         wanted = {header.hash for header in headers[first : last + 1]}
         assert wanted <= {key for each in found for key in each.blocks}
         assert sum(asked) < 30
+
+
+def test_just_what_is_on_file_of_the_blocks_is_found() -> None:
+    """Those at both ends with the rest, however many documents they are."""
+    scene = Scene()
+    scene.grow(60)
+    for block in scene.chain.blocks:
+        _record(scene, block.header, block.logs)
+    disputes = Disputes(scene.store)
+    for first, last in ((5, 5), (5, 6), (7, 45), (0, 60), (61, 70)):
+        found = [key for each in disputes.covering(1, first, last) for key in each.blocks]
+        assert found == [block.header.hash for block in scene.chain.blocks[first : last + 1]]
+    assert not disputes.covering(2, 0, 60)
 
 
 def test_a_block_numbered_in_each_transaction_refutes_none_of_its_logs_in_pieces() -> None:
