@@ -120,9 +120,10 @@ class EventLog:
             taken_back = removed.get(event["data"]["blockHash"], -1)
             if taken_back >= reorg_counter:
                 appended.add(self.supersede([event], taken_back, "a reorg took its block back"))
-                back = self._reinstated_at(event["metadata"]["originalEventId"])
-                if back > taken_back:
-                    appended.add(self.judge([event], back, REINSTATED, "its block is canonical again"))
+            # A removal that comes later is outranked by a return that was handled before.
+            back = self._reinstated_at(event["metadata"]["originalEventId"])
+            if back >= 0:
+                appended.add(self.judge([event], back, REINSTATED, "its block is canonical again"))
         appended.add(self.refute([false[event["eventId"]] for event in wrong], reason))
         self._settle_restated(appended, wrong)
         return appended
