@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
@@ -16,6 +17,8 @@ from shared.app.read_window import (
     read_singly,
 )
 from shared.app.reorgs import common_ancestor, dropped, removals, same_chain
+from shared.app.second_reading import as_one
+from shared.domain.completeness import SINGLE, log_digest
 from shared.domain.metrics import (
     BLOCK_LATENCY,
     LOGS_PUBLISHED,
@@ -27,7 +30,7 @@ from shared.domain.metrics import (
 from shared.errors import FinalityViolation, OtherHistory, RangeRefused, RateLimited
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from shared.app.chain_cursor import BlockRead, Cursor, PublishedBlock, Removal, WindowRead
     from shared.app.cursor_store import CursorStore
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from shared.app.publish_logs import PublishLogs
     from shared.domain.blocks import Header
     from shared.domain.completeness import Segment
-    from shared.ports import Chain, Clock, Metrics
+    from shared.ports import Chain, Clock, Metrics, RawLog
 
 _LOG: Final = logging.getLogger(__name__)
 _BY_BLOCK_AT_ONCE: Final = 16
@@ -99,6 +102,8 @@ class Advance:
         self._stride = Stride(max(settings.max_range, _BY_BLOCK_AT_ONCE))
         self._published: list[PublishedBlock] = []
         self._violated: tuple[float, float] | None = None
+        self._refused = False
+        self._returned: Collection[str] = ()
         self.settled: Sequence[Segment] = ()
         self.seen = Seen()
 
@@ -114,25 +119,40 @@ class Advance:
             most = min(_BY_BLOCK_AT_ONCE, self._stride.blocks)
             return self._read(cursor, min(head.number, cursor.number + most), head, near)
         width = min(self._width.within(self._chain.range_limit), self._stride.blocks)
+        begun = self._store.begun
+        if begun is not None and not self._refused:
+            # What may be published of these blocks is compared with all of them, in one reading as then.
+            width = max(1, begun.last - cursor.number)
         self._metrics.gauge(RANGE_BLOCKS, width, chain=self._label)
         last = min(near.single if cursor.number < near.single else near.by_block, cursor.number + width)
         try:
             return self._read(cursor, last, head, near)
         except RangeRefused:
+            self._refused = True
             if self._width.within(self._chain.range_limit) >= last - cursor.number:
                 raise  # it does not know better than before: a failure like any other
             return Progress(more=True, read_through=cursor.number, head=head.number), cursor
 
-    def publish(self, blocks: Sequence[BlockRead], certain: int, proved: Sequence[str] = ()) -> int:
+    def publish(
+        self,
+        blocks: Sequence[BlockRead],
+        certain: int,
+        proved: Sequence[str] = (),
+        *,
+        begun: Segment | None = None,
+    ) -> int:
         """Publish the logs of these blocks, those above height ``certain`` kept in case of a reorg.
 
-        ``proved``: keys of disputed blocks that are proved now (see ``Disputes``).
+        ``proved``: keys of disputed blocks that are proved now (see ``Disputes``). ``begun``: what they are
+        a reading of, where the cursor moves past it afterwards.
         """
+        self._returned = ()
         if not blocks and not proved:
             return 0
         counter, returned, kept = self._store.prepare(
-            blocks, certain, self._settings.publish_batch, self._published
+            blocks, certain, self._settings.publish_batch, self._published, begun
         )
+        self._returned = returned.keys()
         known = set(self._published)
         self._published += [block for block in kept if block not in known]
         batches = self._publish.appearing(self._chain.chain_id, blocks, counter, returned, proved)
@@ -184,6 +204,7 @@ class Advance:
         try:
             outcome = self._read_through(cursor, last, head, near)
         except RateLimited:
+            self._refused = True
             self._stride.refused(last - cursor.number)
             raise
         self._stride.went_well()
@@ -207,9 +228,14 @@ class Advance:
         if orphans:
             same_chain(self._chain)
             return self._take_back(cursor, cursor.number, orphans)
-        read = self._window(first, last, headers, near)
+        read = self._doubted(self._window(first, last, headers, near), published)
         moved, settled = cursor.moved(read.segments, near.certain, single)
-        count = self.publish(read.blocks, moved.certified)
+        count = self.publish(read.blocks, moved.certified, begun=as_one(read))
+        if self._returned:
+            # Nobody knows any more what was told of them before they were taken back.
+            back = {it.header.number for it in read.blocks if it.header.hash in self._returned}
+            read = _disputed(read, back)
+            moved, settled = cursor.moved(read.segments, near.certain, single)
         gone = {block for block in self._published if block.number <= moved.certified}
         self._store.move(moved, gone, settled)
         self._published = [block for block in self._published if block not in gone]
@@ -233,6 +259,27 @@ class Advance:
         self._width.adapt(sum(segment.logs for segment in read.segments))
         return read
 
+    def _doubted(self, read: WindowRead, published: Sequence[PublishedBlock]) -> WindowRead:
+        """Return a reading, disputed where something else may have been published of its blocks before.
+
+        Whoever published it was killed, or failed, before the blocks counted as read: no other reading will
+        ever be compared with it.
+        """
+        doubtful = self._told_otherwise(read, published)
+        begun, whole = self._store.begun, as_one(read)
+        if begun is not None and not (whole.first == begun.first and whole.agrees_with(begun)):
+            doubtful |= {each.first for each in read.segments if each.first <= begun.last}
+        return _disputed(read, doubtful)
+
+    def _told_otherwise(self, read: WindowRead, published: Sequence[PublishedBlock]) -> set[int]:
+        if not published:
+            return set()
+        told: dict[tuple[int, str], list[RawLog]] = defaultdict(list)
+        for document in self._store.published_logs(published):
+            told[document["number"], document["hash"]] += document["logs"]
+        own = {block.header.hash: log_digest(block.logs) for block in read.blocks}
+        return {number for (number, key), logs in told.items() if own.get(key, 0) != log_digest(logs)}
+
     def _tell(
         self, moved: Cursor, headers: Mapping[int, Header], settled: Sequence[Segment], read: WindowRead
     ) -> None:
@@ -250,3 +297,14 @@ class Advance:
     def _take_back(self, cursor: Cursor, ancestor: int, blocks: Mapping[str, int]) -> Outcome:
         removal = self._store.take_back(cursor, ancestor, blocks)
         return self.finish(cursor, removal)
+
+
+def _disputed(read: WindowRead, heights: Collection[int]) -> WindowRead:
+    """Return a reading whose segments of these heights wait for a proof that refutes what is not of them."""
+    segments = [
+        replace(each, grade=SINGLE, disputed=True)
+        if any(each.first <= height <= each.last for height in heights)
+        else each
+        for each in read.segments
+    ]
+    return replace(read, segments=segments) if heights else read

@@ -56,7 +56,8 @@ class ChainHeads:
     ) -> None:
         """Record the heads, and forget removed blocks up to height ``forget_through``.
 
-        Those can neither come back nor be waiting to be read again: finality alone does not tell that.
+        Those can neither come back nor be waiting to be read again: neither finality nor a certificate alone
+        tells that.
         """
 
         def work(transaction: Transaction) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from shared.domain.blocks import Header
-    from shared.domain.contract import ContractSpec
+    from shared.domain.contract import ContractSpec, DecodedLog
     from shared.domain.events import Event
     from shared.ports import Chain, RawLog
 
@@ -51,15 +51,18 @@ class ChainHistory:
         for at in range(0, len(hashes), _HASHES_A_QUERY):
             chunk = hashes[at : at + _HASHES_A_QUERY]
             for log in self._logs(searched[chunk[0]], last, chunk):
-                try:
-                    decoded = self._spec.decode(log)
-                except UndecodableLog as error:
-                    place = f"log {log.get('logIndex')} of block {log.get('blockNumber')}"
-                    self._undecodable[place] = str(error)
-                    continue
+                decoded = self._decoded(log)
                 if decoded is not None:
                     found[decoded.transfer_hash].append(log)
         return found
+
+    def _decoded(self, log: RawLog) -> DecodedLog | None:
+        try:
+            return self._spec.decode(log)
+        except UndecodableLog as error:
+            place = f"log {log.get('logIndex')} of block {log.get('blockNumber')}"
+            self._undecodable[place] = str(error)
+            return None
 
     def undecodable(self) -> dict[str, str]:
         """Return why logs met since the last call could not be decoded, by their place on the chain."""
@@ -88,6 +91,28 @@ class ChainHistory:
             if header is None or header.hash != block_hash:
                 raise ChainUnavailable(f"a log's block {wanted[block_hash]} is not the chain's: it moved on")
         return {header.hash: header for header in headers if header is not None}
+
+    def held(
+        self, found: Mapping[str, Sequence[RawLog]], headers: Mapping[str, Header]
+    ) -> dict[str, list[RawLog]]:
+        """Return, by transfer hash, what the blocks of these found logs hold of each transfer.
+
+        A log index may make logs up, alter or hide them: where a block can be proved (one request each), its
+        own logs count. Of one that cannot they stay as they were told. Raises ChainUnavailable.
+        """
+        readings = zip(
+            headers, self._chain.read_blocks([*headers.values()], [self._spec.address]), strict=True
+        )
+        proved = {key: reading.logs for key, reading in readings if reading.proved}
+        held = {
+            key: [log for log in logs if str(log["blockHash"]).lower() not in proved]
+            for key, logs in found.items()
+        }
+        for log in (log for logs in proved.values() for log in logs):
+            decoded = self._decoded(log)
+            if decoded is not None and decoded.transfer_hash in held:
+                held[decoded.transfer_hash].append(log)
+        return held
 
     def externals_of(self, events: Sequence[Event]) -> list[Event]:
         """Return the events of those transactions of chain events that none of the platform's wallets sent.

@@ -2,7 +2,8 @@
 
 ``chain_cursors/{chainId}``: ``readThrough`` and its ``hash``, ``window`` (what was read of the blocks that
 a reorg may take back, oldest first, headed by one that it may not), ``contracts`` (whose logs were asked
-for), ``pending`` (a removal that is recorded and perhaps not published), ``certificate`` (where the last
+for), ``pending`` (a removal that is recorded and perhaps not published), ``begun`` (a reading of certain
+blocks that was published, or was about to be, and not counted as read), ``certificate`` (where the last
 certificate begins), ``fence``, ``readAt``.
 ``published_blocks/{chainId}:{blockHash}``: the logs of a block above finality, written before they are
 published, since a node forgets the logs of a block that it has dropped.
@@ -17,6 +18,7 @@ from shared.app.certificates import Certificate, Certificates
 from shared.app.chain_cursor import BlockRead, Cursor, PublishedBlock, Removal
 from shared.app.chain_heads import raise_counter, read_heads
 from shared.app.log_batch import cut
+from shared.domain.completeness import Segment
 from shared.errors import Conflict
 from shared.ports import Query
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from shared.app.lease import Lease
-    from shared.domain.completeness import Segment
     from shared.ports import Clock, Document, Documents, RawLog, Transaction
 
 CURSORS: Final = "chain_cursors"
@@ -43,6 +44,8 @@ class CursorStore:
         self._lease = lease
         self._chain_id = chain_id
         self.certificates = Certificates(documents, chain_id)
+        self.begun: Segment | None = None
+        """What whoever died or failed before may have published of the blocks to be read next."""
 
     def take_over(self, first_blocks: Mapping[str, int]) -> Cursor:
         """Return the stored cursor, from now on closed to holders of a lower fence.
@@ -61,6 +64,7 @@ class CursorStore:
             if document is None:
                 cursor = Cursor.before(min(first_blocks.values()))
                 self._put(transaction, cursor, {"contracts": sorted(first_blocks)}, None)
+                self.begun = None
                 return cursor
             cursor = Cursor.decode(document)
             again = self._joining(document, first_blocks)
@@ -70,6 +74,8 @@ class CursorStore:
             if cursor.pending is None:
                 document = {**document, "contracts": sorted(first_blocks)}
             self._put(transaction, cursor, document, document["readAt"])
+            begun = document.get("begun")
+            self.begun = Segment.decode(begun) if begun else None
             return cursor
 
         return self._documents.transaction(work)
@@ -93,8 +99,11 @@ class CursorStore:
         certain: int,
         most_logs: int,
         published: Iterable[PublishedBlock] = (),
+        begun: Segment | None = None,
     ) -> tuple[int, dict[str, int], list[PublishedBlock]]:
         """Keep what may have to be taken back (above height ``certain``), before it is published.
+
+        Of the rest ``begun`` is kept, the reading that it is of, until the cursor has moved past it.
 
         Of what is ``published`` already each block keeps the logs that this reading lacks: they were told of.
 
@@ -107,7 +116,7 @@ class CursorStore:
         known = [block.key for block in published if block.hash in concerned]
 
         def work(transaction: Transaction) -> tuple[int, dict[str, int], list[PublishedBlock]]:
-            self._fenced(transaction)
+            cursor = self._fenced(transaction)
             before = [document for key in known if (document := transaction.get(PUBLISHED, key))]
             parts = self._parts([_with_known(block, before) for block in uncertain], most_logs)
             heads = read_heads(transaction, self._chain_id)
@@ -116,6 +125,8 @@ class CursorStore:
             returned = {key: int(removed[key][1]) for key in hashes if key in removed}
             if any(taken_back >= counter for taken_back in returned.values()):
                 counter = raise_counter(transaction, self._chain_id, heads, {})
+            if cursor is not None and begun is not None and len(uncertain) < len(blocks):
+                transaction.put(CURSORS, str(self._chain_id), {**cursor, "begun": begun.encode()})
             for block, document in parts.items():
                 transaction.put(PUBLISHED, block.key, document)
             return counter, returned, list(parts)
@@ -142,6 +153,8 @@ class CursorStore:
                 transaction.delete(PUBLISHED, block.key)
 
         self._documents.transaction(work)
+        if self.begun is not None and self.begun.last <= cursor.number:
+            self.begun = None
 
     def certify(self, segment: Segment, read_at: str) -> None:
         """Write what a further reading of a certificate's range gave."""
@@ -201,9 +214,11 @@ class CursorStore:
         return document
 
     def _put(self, transaction: Transaction, cursor: Cursor, before: Document, read_at: str | None) -> None:
+        begun = before.get("begun")
         document = {
             "chainId": self._chain_id,
             **cursor.encode(),
+            "begun": begun if begun and begun["number"] > cursor.number else None,
             "contracts": list(before.get("contracts", ())),
             "certificate": before.get("certificate"),
             "fence": self._lease.fence,

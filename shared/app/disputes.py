@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.project_events import unreadable
+from shared.app.second_reading import LOT_BLOCKS
 from shared.domain.completeness import PROVED
 from shared.domain.events import (
     CHAIN_TYPES,
@@ -40,6 +41,8 @@ DISPUTED: Final = "disputed_blocks"
 _LOGS_A_DOCUMENT: Final = 3_000
 """Two hashes a log: half of the 1 MiB that Firestore takes."""
 _PAGE: Final = 500
+_DOCUMENTS_A_PAGE: Final = 10
+"""Of up to half a megabyte each."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,14 @@ class Disputes:
         """Return what is on file of any block from ``first`` through ``last``."""
         found: list[Dispute] = []
         after: tuple[Any, ...] = (first, "")
+        where, size = (("chainId", chain_id),), _DOCUMENTS_A_PAGE
         while True:
-            query = Query(where=(("chainId", chain_id),), order_by="last", limit=_PAGE, after=after)
-            page = self._documents.query(DISPUTED, query)
+            page = self._documents.query(
+                DISPUTED, Query(where=where, order_by="last", limit=size, after=after)
+            )
             found += [Dispute.decode(document) for _, document in page if document["first"] <= last]
-            if len(page) < _PAGE:
+            # None is of more blocks than a lot: what ends further up begins above ``last``.
+            if len(page) < size or page[-1][1]["last"] >= last + LOT_BLOCKS:
                 return found
             after = (page[-1][1]["last"], page[-1][0])
 
@@ -175,7 +181,7 @@ def _parts(
     room = _LOGS_A_DOCUMENT
     for header in headers:
         for held in _pieces(chain_id, logs.get(header.hash, ())):
-            if part and len(held["ids"]) > room:
+            if part and (len(held["ids"]) > room or header.number - part[0][0].number >= LOT_BLOCKS):
                 yield part
                 part, room = [], _LOGS_A_DOCUMENT
             part.append((header, held))
@@ -186,18 +192,23 @@ def _parts(
 
 def _pieces(chain_id: int, logs: Sequence[RawLog]) -> Iterator[Document]:
     placed = sorted((log_coordinates(chain_id, log) for log in logs), key=lambda at: int(at["logIndex"]))
+    indices = [at["logIndex"] for at in placed]
     lowest = 0
     for start in range(0, len(placed) or 1, _LOGS_A_DOCUMENT):
-        piece = placed[start : start + _LOGS_A_DOCUMENT]
-        is_last = start + _LOGS_A_DOCUMENT >= len(placed)
-        highest = SAFE_INTEGER if is_last else piece[-1]["logIndex"]
+        end = start + _LOGS_A_DOCUMENT
+        highest, after = SAFE_INTEGER, SAFE_INTEGER
+        if end < len(placed):
+            # Where logs are numbered in each transaction, an index that is cut in two is no piece's to judge.
+            is_cut = indices[end] == indices[end - 1]
+            highest, after = indices[end - 1] - is_cut, indices[end - 1] + 1
+        piece = placed[start:end]
         yield {
             "lowest": lowest,
             "highest": highest,
             "ids": [id_at(at) for at in piece],
             "transactions": sorted({at["transactionHash"] for at in piece}),
         }
-        lowest = highest + 1
+        lowest = after
 
 
 def _at(event: Document) -> str:

@@ -102,7 +102,8 @@ class EventLog:
         """Say anew what these proved logs say where the stored event of ours says otherwise; refute that one.
 
         Under the log's own id the false content stays, superseded for good. ``reorg_counter``: at which
-        the logs' blocks were canonical; one that was taken back since takes what is restated with it.
+        the logs' blocks were canonical; one that was taken back since takes what is restated with it, and
+        one that has come back since brings it back.
         """
         stored = self._documents.get_many(EVENTS, [event["eventId"] for event in events])
         false = {
@@ -119,6 +120,10 @@ class EventLog:
             taken_back = removed.get(event["data"]["blockHash"], -1)
             if taken_back >= reorg_counter:
                 appended.add(self.supersede([event], taken_back, "a reorg took its block back"))
+            # A removal that comes later is outranked by a return that was handled before.
+            back = self._reinstated_at(event["metadata"]["originalEventId"])
+            if back >= 0:
+                appended.add(self.judge([event], back, REINSTATED, "its block is canonical again"))
         appended.add(self.refute([false[event["eventId"]] for event in wrong], reason))
         self._settle_restated(appended, wrong)
         return appended
@@ -133,8 +138,16 @@ class EventLog:
         The verdict goes where the stored event is projected, to its correction if there is one, and to what
         was restated of it; a refutation is of that content alone.
         """
+        appended = self._judge(targets, verdict_seq, verdict, reason)
         if verdict_seq != REFUTED:
-            targets = [*targets, *self._restated(targets).values()]
+            # Looked for last: whoever restates one now looks for verdicts once that is stored.
+            restated = list(self._restated(targets).values())
+            appended.add(self._judge(restated, verdict_seq, verdict, reason))
+        return appended
+
+    def _judge(self, targets: Sequence[Event], verdict_seq: int, verdict: str, reason: str) -> Appended:
+        if not targets:
+            return Appended()
         stored = self._documents.get_many(EVENTS, [target["eventId"] for target in targets])
         there = {key: event for key, event in stored.items() if not unreadable(event)}
         routed = self.route([target for target in targets if is_ours(target)])
@@ -220,6 +233,12 @@ class EventLog:
         ids = {restated_id(event["eventId"]): event["eventId"] for event in events}
         found = self._documents.get_many(EVENTS, ids)
         return {ids[key]: as_stored(key, event) for key, event in found.items() if not unreadable(event)}
+
+    def _reinstated_at(self, identity: str) -> int:
+        """Return the highest reorg counter at which an event was reinstated by us, -1 for never."""
+        found = self._documents.query(EVENTS, Query(where=(("metadata.originalEventId", identity),)))
+        told = [event for event in readable(as_stored(*each) for each in found) if is_ours(event)]
+        return max((e["data"].get("verdictSeq", 0) for e in told if e["eventType"] == REINSTATED), default=-1)
 
     def _settle_restated(self, appended: Appended, routed: Sequence[Event]) -> None:
         """Count as there already what conflicts with its own id alone."""

@@ -160,7 +160,8 @@ class FollowChain:
     def _advance(self, cursor: Cursor) -> tuple[Progress, Cursor | None]:
         if cursor.pending is not None:
             return self._way.finish(cursor, cursor.pending)
-        head = self._tip.read(forget_through=cursor.certified)
+        # A block that came back may be read again as long as it can be proved, with logs that were lacking.
+        head = self._tip.read(forget_through=cursor.certified - self._settings.prove_blocks)
         self._report.head(head)
         self._report.read(cursor)
         if head.number < cursor.number and cursor.contradicts(head):

@@ -33,6 +33,8 @@ _LOG: Final = logging.getLogger(__name__)
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
 _PROVE_AGAIN_S: Final = 60.0
+_TRY_TO_PROVE_S: Final = 3_600.0
+"""Longest pause between two tries to prove blocks of a chain of which none was proved."""
 _TIP_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
@@ -90,6 +92,7 @@ class ReadAgain:
         self._found = False
         self._proving: int | None = None
         self._prove_from = 0.0
+        self._try_again_s = _PROVE_AGAIN_S
         self._check: _Check | None = None
         self._look = True
         self._not_before = 0.0
@@ -151,6 +154,11 @@ class ReadAgain:
         if again.hash != once.hash:
             return cursor  # a reorg, which whoever reads on comes upon
         if self._differs(once, again):
+            if not once.disputed:
+                # Killed after it is published, nobody would know that it ever was.
+                once = replace(once, disputed=True)
+                cursor = cursor.replaced(once)
+                self._store.move(cursor, ())
             self._publish(read.blocks, cursor.certified, self._on_file(headers, read))
             moved = cursor.replaced(_both(once, again, again.grade))
         elif again.grade != PROVED and self._is_no_witness(once, again):
@@ -161,7 +169,7 @@ class ReadAgain:
         return moved
 
     def _read_tip(self, once: Segment) -> tuple[Sequence[Header], WindowRead]:
-        if self._provable and once.blocks <= LOT_BLOCKS:
+        if (self._provable or once.disputed) and once.blocks <= LOT_BLOCKS:
             headers, read = self._reading.by_block(once.first, once.last)
             if read.segments[-1].last == once.last and as_one(read).grade == PROVED:
                 return headers, read
@@ -194,12 +202,16 @@ class ReadAgain:
     def _to_prove(self, head: int) -> _Check | None:
         """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
         now = self._clock.monotonic_s()
-        if not self._provable or now < self._prove_from:
+        if now < self._prove_from:
             return None
         found = self._store.certificates.highest(WITNESSED, self._proving)
         if found is None or found.segment.last <= head - self._settings.prove_blocks:
             self._proving, self._prove_from = None, now + _PROVE_AGAIN_S
             return None
+        if not self._provable:
+            # Receipts may have come (back) while no log of ours shows it.
+            self._prove_from = now + self._try_again_s
+            self._try_again_s = min(2 * self._try_again_s, _TRY_TO_PROVE_S)
         self._proving = found.segment.first
         self._store.certificates.closed = found.segment.first
         return _Check(found)
@@ -208,8 +220,11 @@ class ReadAgain:
         whole = check.certificate.segment
         near = whole.last > head - self._settings.prove_blocks
         headers: Sequence[Header] = ()
-        if near or (check.publishing and check.proofs_left):
+        if near or ((check.publishing or whole.disputed) and check.proofs_left):
             headers, read = self._proving_reading(check, near=near)
+            if whole.grade == WITNESSED and not self._provable and as_one(read).grade != PROVED:
+                self._check = self._store.certificates.closed = None
+                return
             parent: str | None = headers[0].parent_hash
         else:
             read = self._reading.by_range(check.at, whole.last, whole.witnesses)
@@ -247,10 +262,13 @@ class ReadAgain:
         agrees = again.agrees_with(whole)
         self._found = not agrees
         if not check.publishing and self._differs(whole, again):
-            self._check = _Check(check.certificate, publishing=True)
+            disputed = replace(check.certificate, segment=replace(whole, disputed=True))
+            self._store.certify(disputed.segment, disputed.read_at)
+            self._check = _Check(disputed, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
-        self._provable = self._provable or bool(raised == PROVED and again.logs)
+        if raised == PROVED and again.logs and not self._provable:
+            self._provable, self._prove_from = True, 0.0
         # What is read once still is due again from now on, not from when it was read first.
         read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
         if raised != whole.grade or not agrees:

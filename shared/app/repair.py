@@ -101,6 +101,7 @@ class Repair:
         """
         logs = self._search.of(findings)
         headers = self._history.headers_of(log for found in logs.values() for log in found)
+        logs = self._history.held(logs, headers)
         done = {}
         for finding in findings:
             found = logs.get(finding.candidate.transfer_hash, [])

@@ -131,6 +131,20 @@ def _disputed() -> CountedDocuments:
         scene.handle(scene.messages())
         scene.clock.advance(20)
     scene.assert_outcome()
+    # And one with another content, of a block that has left when its proof is handled.
+    scene.chain.provable = False
+    scene.chain.index_says = lambda raw: [{**raw, "topics": [TOPIC, f"0x{1:064x}"]}]
+    scene.grow(1)
+    scene.settle()
+    scene.handle(scene.messages())
+    scene.chain.provable = True
+    scene.clock.advance(20)
+    scene.settle()
+    scene.chain.reorg(1)
+    scene.grow(1)
+    scene.settle()
+    scene.handle(reversed(scene.messages()))
+    scene.assert_outcome()
     return documents
 
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from shared.app.chain_cursor import BlockRead, WindowRead
 from shared.app.disputes import DISPUTED, Dispute, Disputes
 from shared.app.log_batch import LogBatch
-from shared.domain.completeness import PROVED, Segment
+from shared.domain.completeness import PROVED, SINGLE, Segment
 from shared.domain.contract import DecodedLog
 from shared.domain.events import EVENTS, SUPERSEDED, chain_event, external_event
 from shared.domain.log_coordinates import id_of_log, log_coordinates
 from shared.domain.metrics import DIFFERENCES, EVENTS_REFUTED
 from shared.domain.state import STATES
-from shared.domain.system_events import REFUTED
+from shared.domain.system_events import REFUTED, correction_event, restated_event
 from shared.errors import InvalidInput
 from shared.ports import Query
 from tests.support.listener import CONTRACT, Scene, log, registry
@@ -63,13 +63,14 @@ LIES: dict[str, Callable[[RawLog], Sequence[RawLog]]] = {
 }
 
 
-def _wait(scene: Scene, times: int = 40) -> None:
+def wait(scene: Scene, times: int = 40) -> None:
+    """Let second readings fall due, so many times."""
     for _ in range(times):
         scene.clock.advance(scene.settings.second_reading_s + 1)
         scene.settle()
 
 
-def _lie(scene: Scene, lies: dict[int, str]) -> None:
+def lie_at(scene: Scene, lies: dict[int, str]) -> None:
     """Let the log index tell the lies of these heights."""
     scene.chain.index_says = lambda raw: LIES[lies[_number(raw)]](raw) if _number(raw) in lies else [raw]
 
@@ -86,12 +87,12 @@ def test_a_lie_of_a_back_fill_is_taken_back(lie: str, prove_blocks: int) -> None
     """What a range query made up or altered is found out, proved, and put right, however old the range."""
     scene = _scene(prove_blocks=prove_blocks)
     scene.grow(100)
-    _lie(scene, dict.fromkeys(range(3, 80, 7), lie))
+    lie_at(scene, dict.fromkeys(range(3, 80, 7), lie))
     scene.settle()
     # The index lies on where it is asked block by block; a range is honest the second time, or proved.
     if prove_blocks == 0:
         scene.chain.index_says = lambda raw: [raw]
-    _wait(scene)
+    wait(scene)
     scene.assert_straight()
     assert scene.metrics.counters[DIFFERENCES, "1"] == 1
     assert bool(scene.alerts.sent) == (lie != "hidden")
@@ -104,11 +105,11 @@ def test_a_lie_near_the_tip_is_taken_back(lie: str) -> None:
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: lie})
+    lie_at(scene, {5: lie})
     scene.grow(3)
     scene.settle()
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     scene.assert_straight()
 
 
@@ -118,10 +119,10 @@ def test_a_difference_is_settled_when_a_proof_comes_later(lie: str) -> None:
     scene = _scene()
     scene.chain.provable = False
     scene.grow(100)
-    _lie(scene, {40: lie})
+    lie_at(scene, {40: lie})
     scene.settle()
     scene.chain.index_says = lambda raw: [raw]
-    _wait(scene)
+    wait(scene)
     certificates = scene.store.query("completeness_certificates", Query())
     (disputed,) = [key for key, each in certificates if each["disputed"]]
     scene.chain.provable = True
@@ -133,6 +134,39 @@ def test_a_difference_is_settled_when_a_proof_comes_later(lie: str) -> None:
     certificate = scene.store.get("completeness_certificates", disputed)
     assert certificate
     assert (certificate["grade"], certificate["disputed"]) == (PROVED, False)
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_the_same_lie_told_twice_is_found_out_once_receipts_come_though_no_log_does(lie: str) -> None:
+    """Whether blocks can be proved by now is tried now and then, on a chain where nothing of ours happens."""
+    scene = _scene()
+    scene.chain.provable = False
+    lie_at(scene, {40: lie})
+    scene.grow(100)
+    scene.settle()
+    wait(scene)
+    scene.handle(scene.messages())
+    handled = len(scene.messages())
+    scene.chain.provable = True
+    wait(scene, 200)
+    scene.handle(scene.messages()[handled:])
+    scene.assert_outcome()
+
+
+def test_a_chain_that_cannot_be_proved_is_hardly_asked_for_it() -> None:
+    """Ever more rarely, and a lot of blocks at a time."""
+    scene = _scene()
+    scene.chain.provable = False
+    scene.grow(300)
+    scene.settle()
+    wait(scene)
+    before = scene.chain.requests
+    steps = 6 * 3_600 // 30
+    for _ in range(steps):
+        scene.clock.advance(30)
+        scene.settle()
+    # Each step looks at the head; a try is a lot of headers and of blocks.
+    assert scene.chain.requests - before < 10 * 2 * 50 + 3 * steps
 
 
 def test_logs_of_empty_blocks_are_taken_back() -> None:
@@ -149,19 +183,41 @@ def test_logs_of_empty_blocks_are_taken_back() -> None:
 
     scene.chain.index_says = of_the_next_block
     scene.settle()
-    _wait(scene)
+    wait(scene)
     assert len(set(scene.logs())) > len(scene.canonical())
     scene.assert_straight()
+
+
+def test_a_message_says_that_blocks_are_proved_to_hold_no_log_at_all() -> None:
+    """What was stored of them before goes, though there is nothing to publish."""
+    scene = _scene()
+    scene.chain.mine_empty(39)
+    scene.grow(1)
+    scene.chain.mine_empty(100)
+    blocks = scene.chain.blocks
+
+    def also_far_above(raw: RawLog) -> list[RawLog]:
+        there = blocks[_number(raw) + 15].header
+        return [raw, {**raw, "blockNumber": hex(there.number), "blockHash": there.hash}]
+
+    scene.chain.index_says = also_far_above
+    scene.settle()
+    believed = len(scene.messages())
+    scene.handle(scene.messages())
+    assert len(scene.outcome().live) > 1
+    wait(scene)
+    scene.handle(scene.messages()[believed:])
+    scene.assert_outcome()
 
 
 def test_a_lie_that_is_handled_after_its_refutation_is_taken_back() -> None:
     """A message that was under way for long is held against what is on file of its blocks."""
     scene = _scene()
     scene.grow(100)
-    _lie(scene, {40: "made up"})
+    lie_at(scene, {40: "made up"})
     scene.settle()
     late = scene.messages()
-    _wait(scene)
+    wait(scene)
     scene.handle(scene.messages()[len(late) :])
     scene.assert_straight()
     scene.handle(late)
@@ -173,13 +229,13 @@ def test_a_state_rests_on_what_is_proved() -> None:
     """A transfer that only a made-up log told of has no step, and what was altered is its own transfer's."""
     scene = _scene()
     scene.grow(100)
-    _lie(scene, {40: "altered"})
+    lie_at(scene, {40: "altered"})
     scene.settle()
     scene.handle(scene.messages())
     wrong = scene.store.get(STATES, OTHER_TRANSFER)
     assert wrong
     assert wrong["contractState"]
-    _wait(scene)
+    wait(scene)
     scene.handle(scene.messages())
     wrong = scene.store.get(STATES, OTHER_TRANSFER)
     assert wrong
@@ -195,18 +251,18 @@ def test_what_is_refuted_stays_so_through_reorgs() -> None:
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: "altered and one made up"})
+    lie_at(scene, {5: "altered and one made up"})
     scene.grow(3)
     scene.settle()
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     ours = list(scene.chain.blocks)
     scene.chain.reorg(3, {i: [log(90 + i)] for i in range(3)})
     scene.grow(1)
     scene.settle()
     scene.chain.blocks = ours
     scene.grow(3)
-    _wait(scene)
+    wait(scene)
     scene.assert_straight()
 
 
@@ -216,12 +272,12 @@ def test_what_is_restated_of_a_block_that_left_is_taken_back_with_it() -> None:
     scene.grow(3)
     scene.settle()
     scene.chain.provable = False
-    _lie(scene, {5: "altered"})
+    lie_at(scene, {5: "altered"})
     scene.grow(3)
     scene.settle()
     believed = len(scene.messages())
     scene.chain.provable = True
-    _wait(scene)
+    wait(scene)
     proved = len(scene.messages())
     scene.chain.reorg(3)
     scene.grow(1)
@@ -231,13 +287,48 @@ def test_what_is_restated_of_a_block_that_left_is_taken_back_with_it() -> None:
     scene.assert_outcome()
 
 
+@pytest.mark.parametrize("order", ["removed, back, proved", "back, removed, proved", "removed, proved, back"])
+def test_what_is_restated_of_a_block_that_left_and_returned_counts(order: str) -> None:
+    """Whenever the proof is handled, a log of a canonical block is told of."""
+    scene = _scene()
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    lie_at(scene, {5: "altered and one made up"})
+    scene.grow(3)
+    scene.settle()
+    handled = len(scene.messages())
+    scene.handle(scene.messages())
+    parts = {}
+
+    def goes_on(part: str) -> None:
+        nonlocal handled
+        parts[part] = scene.messages()[handled:]
+        handled += len(parts[part])
+
+    scene.chain.provable = True
+    wait(scene)
+    goes_on("proved")
+    ours = list(scene.chain.blocks)
+    scene.chain.reorg(3)
+    scene.grow(1)
+    scene.settle()
+    goes_on("removed")
+    scene.chain.blocks = ours
+    scene.grow(3)
+    scene.settle()
+    goes_on("back")
+    scene.handle(message for part in order.split(", ") for message in parts[part])
+    scene.assert_outcome()
+
+
 def test_the_false_content_stays_on_record() -> None:
     """Nothing is overwritten: the altered event is superseded for good, and the alert names it."""
     scene = _scene()
     scene.grow(100)
-    _lie(scene, {40: "altered"})
+    lie_at(scene, {40: "altered"})
     scene.settle()
-    _wait(scene)
+    wait(scene)
     scene.handle(scene.messages())
     identity = id_of_log(1, scene.chain.blocks[40].logs[0])
     stored = scene.store.get(EVENTS, identity)
@@ -296,6 +387,122 @@ def test_a_block_of_very_many_logs_is_kept_in_pieces() -> None:
         assert any(each.confirms(event) for each in pieces) == (index < 30)
 
 
+def test_what_is_on_file_of_later_blocks_is_not_read() -> None:
+    """A node that lies all along does not make a message cost more and more: few documents are looked at."""
+    scene = Scene()
+    disputes = Disputes(scene.store)
+    scene.grow(1_200)
+    headers = [block.header for block in scene.chain.blocks]
+    reads = {header.number: Segment(header.number, header.number, header.hash) for header in headers}
+    for at in range(0, 1_200, 20):
+        told = headers[at : at + 70]
+        disputes.record(1, told, WindowRead([reads[each.number] for each in told], []), [CONTRACT])
+    asked: list[int] = []
+    query = scene.store.query
+
+    class Counted:
+        """The store, counting what a query returns."""
+
+        def query(self, collection: str, wanted: Query) -> Any:
+            found = query(collection, wanted)
+            asked.append(len(found))
+            return found
+
+    counted: Any = Counted()
+    for first, last in ((1, 1), (700, 760), (1_190, 1_199), (1_500, 1_600)):
+        asked.clear()
+        found = Disputes(counted).covering(1, first, last)
+        wanted = {header.hash for header in headers[first : last + 1]}
+        assert wanted <= {key for each in found for key in each.blocks}
+        assert sum(asked) < 30
+
+
+def test_just_what_is_on_file_of_the_blocks_is_found() -> None:
+    """Those at both ends with the rest, however many documents they are."""
+    scene = Scene()
+    scene.grow(60)
+    for block in scene.chain.blocks:
+        _record(scene, block.header, block.logs)
+    disputes = Disputes(scene.store)
+    for first, last in ((5, 5), (5, 6), (7, 45), (0, 60), (61, 70)):
+        found = [key for each in disputes.covering(1, first, last) for key in each.blocks]
+        assert found == [block.header.hash for block in scene.chain.blocks[first : last + 1]]
+    assert not disputes.covering(2, 0, 60)
+
+
+def test_a_block_numbered_in_each_transaction_refutes_none_of_its_logs_in_pieces() -> None:
+    """Of logs that share an index, no document that lacks some of them refutes any."""
+    scene = _scene()
+    header = scene.chain.mine([log(i) for i in range(7_000)])
+    logs = [{**raw, "logIndex": hex(i % 3)} for i, raw in enumerate(scene.chain.blocks[1].logs)]
+    pieces = _record(scene, header, logs)
+    assert len(pieces) == 3
+    assert not [raw for raw in logs if any(each.refutes(_event(raw)) for each in pieces)]
+    assert all(any(each.confirms(_event(raw)) for each in pieces) for raw in logs[::100])
+    assert any(each.refutes(_event({**logs[0], "logIndex": "0x3"})) for each in pieces)
+
+
+def test_pieces_of_a_block_refute_no_external_transaction() -> None:
+    """A document that lacks some of a block's logs does not know all of its transactions."""
+    scene = _scene()
+    header = scene.chain.mine([log(i) for i in range(7_000)])
+    logs = scene.chain.blocks[1].logs
+    pieces = _record(scene, header, logs)
+    for raw in (logs[0], logs[3_500], logs[-1], of_another_transaction(logs[0])):
+        assert not any(each.refutes(external_event(_event(raw), CONTRACT)) for each in pieces)
+
+
+def test_what_is_joined_of_a_restated_event_stands_for_the_log() -> None:
+    """A correction that gives it to its transfer is no more refuted than the log itself."""
+    scene = _scene()
+    header = scene.chain.mine([log(7)])
+    (raw,) = scene.chain.blocks[1].logs
+    (on_file,) = _record(scene, header, [raw])
+    for event, false in ((_event(raw), False), (_event(made_up(raw)), True)):
+        routed = {**event, "rolloverId": event["data"]["transferHash"]}
+        for told in (routed, restated_event(routed)):
+            assert on_file.refutes(told) == false
+            assert on_file.refutes(correction_event(told, "t")) == false
+
+
+def test_only_what_is_proved_goes_on_file() -> None:
+    """Of neighbours that were not read, or not proved, nothing is said: an empty reading refutes nothing."""
+    scene = _scene()
+    scene.grow(4)
+    headers = [block.header for block in scene.chain.blocks[1:]]
+    grades = (PROVED, SINGLE, PROVED)
+    segments = [
+        Segment(it.number, it.number, it.hash, 0, 0, grade)
+        for it, grade in zip(headers, grades, strict=False)
+    ]
+    disputes = Disputes(scene.store)
+    told = disputes.on_file(disputes.record(1, headers, WindowRead(segments, []), [CONTRACT]))
+    assert {key for each in told for key in each.blocks} == {headers[0].hash, headers[2].hash}
+    assert not disputes.record(1, headers[3:], WindowRead(segments, []), [CONTRACT])
+
+
+def test_of_very_many_events_of_one_second_those_are_found_that_are_made_up() -> None:
+    """However many pages they are, and whatever else lies before, beside and after them."""
+    scene = _scene()
+    block = scene.chain.mine([log(i) for i in range(600)])
+    logs = scene.chain.blocks[1].logs
+    (on_file,) = _record(scene, block, logs)
+    spec: Any = registry(CONTRACT).contracts[0]
+    wanted = set()
+    for raw in logs:
+        for beyond, seconds in ((0, 0), (1_000, 0), (2_000, -1), (3_000, 1)):
+            told = log_coordinates(1, {**raw, "logIndex": hex(int(raw["logIndex"], 16) + beyond)})
+            decoded = DecodedLog("executed", raw["topics"][1], {})
+            event = chain_event(spec, decoded, told, block.timestamp + seconds)
+            scene.store.put(EVENTS, event["eventId"], {**event, "rolloverId": raw["topics"][1]})
+            if beyond == 1_000:
+                wanted.add(event["eventId"])
+    edited = min(wanted)
+    scene.store.put(EVENTS, edited, {**(scene.store.get(EVENTS, edited) or {}), "userId": "somebody"})
+    found = Disputes(scene.store).made_up(on_file)
+    assert {event["eventId"] for event in found} == wanted - {edited}
+
+
 def test_an_external_transaction_is_refuted_with_all_its_logs() -> None:
     """It hangs on any log of its transaction; where the block holds none, there was no such transaction."""
     scene = _scene()
@@ -331,17 +538,17 @@ def test_whatever_an_index_says_the_events_are_the_chains(
 ) -> None:
     """Any lies, in any order of delivery, twice, with reorgs in between, end in what the blocks hold."""
     scene = _scene(window=8)
-    _lie(scene, lies)
+    lie_at(scene, lies)
     scene.grow(60)
     scene.settle()
     if honest:
         scene.chain.index_says = lambda raw: [raw]
     for depth in forks:
-        _wait(scene, 1)
+        wait(scene, 1)
         scene.chain.reorg(depth, {i: [log(1_000 * depth + i)] for i in range(depth)})
         scene.grow(1)
         scene.settle()
-    _wait(scene)
+    wait(scene)
     messages = scene.messages() * 2
     order.shuffle(messages)
     scene.handle(messages)

@@ -141,7 +141,7 @@ def test_a_chain_that_comes_back_before_the_other_was_read_is_live_again() -> No
 
 def test_a_return_that_is_handled_after_finality_is_live_again() -> None:
     """The message says which blocks returned, for by then their removal is forgotten."""
-    scene = Scene(window=10)
+    scene = Scene(window=10, prove_blocks=30)
     scene.grow(20)
     first = list(scene.chain.blocks)
     scene.settle()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.every_store
 
 
-def _prove(world: World, *numbers: int) -> None:
-    """Let the listener's word that these blocks are proved reach the handler."""
+def _on_file(world: World, *numbers: int) -> list[str]:
+    """Put on file what these blocks hold; return the keys."""
     blocks = [world.chain.blocks[number] for number in numbers]
     segments = [
         Segment(it.header.number, it.header.number, it.header.hash, len(it.logs), 0, PROVED) for it in blocks
@@ -31,8 +31,13 @@ def _prove(world: World, *numbers: int) -> None:
     reads = [BlockRead(it.header, it.logs) for it in blocks if it.logs]
     disputes = Disputes(world.documents)
     headers = [block.header for block in blocks]
-    keys = disputes.record(1, headers, WindowRead(segments, reads), [ADDRESS])
-    logs = [raw for block in blocks for raw in block.logs]
+    return disputes.record(1, headers, WindowRead(segments, reads), [ADDRESS])
+
+
+def _prove(world: World, *numbers: int) -> None:
+    """Let the listener's word that these blocks are proved reach the handler, each in a document."""
+    keys = [key for number in numbers for key in _on_file(world, number)]
+    logs = [raw for number in numbers for raw in world.chain.blocks[number].logs]
     batch = LogBatch(LOGS, 1, world.counter, logs, proved=keys)
     assert not world.handler.handle(batch.encode()).dead
 
@@ -93,6 +98,26 @@ def test_what_was_restated_comes_back_where_it_was_taken_back_wrongly(world: Wor
     world.assert_straight()
 
 
+@pytest.mark.parametrize("lie", ["altered", "hidden behind one made up", "one made up beside"])
+def test_what_a_repair_appends_is_what_the_block_holds(world: World, lie: str) -> None:
+    """An index that lies leads to the block, whose proof says what the log says."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    (raw,) = world.act("a", "financial", sees=False)
+    made_up = {**_grown(raw), "logIndex": "0x9"}
+    lies = {
+        "altered": [_grown(raw)],
+        "hidden behind one made up": [made_up],
+        "one made up beside": [raw, made_up],
+    }[lie]
+    world.chain.index_says = lambda log: lies if log["data"] == raw["data"] else [log]
+    world.run()
+    assert _amount(world, "a") == "1000"
+    assert (world.state("a") or {})["milestones"]["financial"]["eventId"] == id_of_log(1, raw)
+    assert len(world.events("a")) == 4
+    world.assert_straight()
+
+
 def test_no_log_index_brings_back_what_is_refuted(world: World) -> None:
     """A step whose only log is made up is told by the contract's state instead."""
     world.start("a")
@@ -104,6 +129,7 @@ def test_no_log_index_brings_back_what_is_refuted(world: World) -> None:
     assert (world.state("a") or {})["milestones"]["financial"]["eventId"] == id_of_log(1, raw)
     world.chain.index_says = lambda log: [made_up] if log["data"] == raw["data"] else [log]
     world.documents.delete("events", id_of_log(1, raw))
+    world.chain.provable = False
     report = world.run()
     assert (world.state("a") or {})["milestones"]["financial"]["proof"] == "contract_state"
     assert report["createdCount"]
@@ -122,3 +148,45 @@ def test_a_made_up_log_is_dropped_from_a_joined_transfer(world: World) -> None:
     counting = [key for key in state["proofs"] if key not in state["verdicts"]]
     assert len(counting) == 2
     world.assert_straight()
+
+
+def test_what_is_not_proved_restates_nothing(world: World) -> None:
+    """A message may hold logs of blocks that were read with those proved, and could not be proved."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    (raw,) = world.act("a", "financial")
+    world.live("a", LEVEL_3[3:4])
+    keys = _on_file(world, len(world.chain.blocks) - 1)
+    batch = LogBatch(LOGS, 1, world.counter, [_grown(raw)], proved=keys)
+    assert not world.handler.handle(batch.encode()).dead
+    assert _amount(world, "a") == "1000"
+    assert world.alerts.of("event_conflict")
+    assert not world.alerts.of("refuted_events")
+
+
+def test_each_of_several_documents_takes_back_what_was_made_up(world: World) -> None:
+    """A message names all of its blocks' documents."""
+    world.start("a")
+    wrong = []
+    for step in ("agree_send", "agree_receive"):
+        (raw,) = world.act("a", step)
+        wrong.append({**raw, "logIndex": "0x9"})
+    world.see(wrong)
+    height = len(world.chain.blocks) - 1
+    _prove(world, height - 1, height)
+    verdicts = (world.state("a") or {})["verdicts"]
+    assert {id_of_log(1, raw) for raw in wrong} == verdicts.keys()
+
+
+def test_an_event_that_a_hand_has_changed_is_not_restated(world: World) -> None:
+    """It is told again by a correction, as ever, and not taken for a node's lie."""
+    world.start("a")
+    world.live("a", LEVEL_3[:2])
+    (raw,) = world.act("a", "financial")
+    identity = id_of_log(1, raw)
+    stored = world.documents.get("events", identity) or {}
+    world.documents.put("events", identity, {**stored, "data": {**stored["data"], "grossAmount": "9"}})
+    _prove(world, len(world.chain.blocks) - 1)
+    assert world.documents.get("events", restated_id(identity)) is None
+    assert not world.alerts.of("refuted_events")
+    assert _amount(world, "a") == "1000"
