@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.app.follow_settings import Progress
@@ -18,7 +17,7 @@ from shared.app.read_window import (
 )
 from shared.app.reorgs import common_ancestor, dropped, removals, same_chain
 from shared.app.second_reading import as_one
-from shared.domain.completeness import SINGLE, log_digest
+from shared.app.told_before import disputed, doubted
 from shared.domain.metrics import (
     BLOCK_LATENCY,
     LOGS_PUBLISHED,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from shared.app.publish_logs import PublishLogs
     from shared.domain.blocks import Header
     from shared.domain.completeness import Segment
-    from shared.ports import Chain, Clock, Metrics, RawLog
+    from shared.ports import Chain, Clock, Metrics
 
 _LOG: Final = logging.getLogger(__name__)
 _BY_BLOCK_AT_ONCE: Final = 16
@@ -228,13 +227,13 @@ class Advance:
         if orphans:
             same_chain(self._chain)
             return self._take_back(cursor, cursor.number, orphans)
-        read = self._doubted(self._window(first, last, headers, near), published)
+        read = doubted(self._store, self._window(first, last, headers, near), published)
         moved, settled = cursor.moved(read.segments, near.certain, single)
         count = self.publish(read.blocks, moved.certified, begun=as_one(read))
         if self._returned:
             # Nobody knows any more what was told of them before they were taken back.
             back = {it.header.number for it in read.blocks if it.header.hash in self._returned}
-            read = _disputed(read, back)
+            read = disputed(read, back)
             moved, settled = cursor.moved(read.segments, near.certain, single)
         gone = {block for block in self._published if block.number <= moved.certified}
         self._store.move(moved, gone, settled)
@@ -259,27 +258,6 @@ class Advance:
         self._width.adapt(sum(segment.logs for segment in read.segments))
         return read
 
-    def _doubted(self, read: WindowRead, published: Sequence[PublishedBlock]) -> WindowRead:
-        """Return a reading, disputed where something else may have been published of its blocks before.
-
-        Whoever published it was killed, or failed, before the blocks counted as read: no other reading will
-        ever be compared with it.
-        """
-        doubtful = self._told_otherwise(read, published)
-        begun, whole = self._store.begun, as_one(read)
-        if begun is not None and not (whole.first == begun.first and whole.agrees_with(begun)):
-            doubtful |= {each.first for each in read.segments if each.first <= begun.last}
-        return _disputed(read, doubtful)
-
-    def _told_otherwise(self, read: WindowRead, published: Sequence[PublishedBlock]) -> set[int]:
-        if not published:
-            return set()
-        told: dict[tuple[int, str], list[RawLog]] = defaultdict(list)
-        for document in self._store.published_logs(published):
-            told[document["number"], document["hash"]] += document["logs"]
-        own = {block.header.hash: log_digest(block.logs) for block in read.blocks}
-        return {number for (number, key), logs in told.items() if own.get(key, 0) != log_digest(logs)}
-
     def _tell(
         self, moved: Cursor, headers: Mapping[int, Header], settled: Sequence[Segment], read: WindowRead
     ) -> None:
@@ -297,14 +275,3 @@ class Advance:
     def _take_back(self, cursor: Cursor, ancestor: int, blocks: Mapping[str, int]) -> Outcome:
         removal = self._store.take_back(cursor, ancestor, blocks)
         return self.finish(cursor, removal)
-
-
-def _disputed(read: WindowRead, heights: Collection[int]) -> WindowRead:
-    """Return a reading whose segments of these heights wait for a proof that refutes what is not of them."""
-    segments = [
-        replace(each, grade=SINGLE, disputed=True)
-        if any(each.first <= height <= each.last for height in heights)
-        else each
-        for each in read.segments
-    ]
-    return replace(read, segments=segments) if heights else read

@@ -98,12 +98,11 @@ class EventLog:
         self._settle_restated(appended, routed)
         return appended
 
-    def restate(self, chain_id: int, events: Sequence[Event], reorg_counter: int, reason: str) -> Appended:
+    def restate(self, events: Sequence[Event], reason: str) -> Appended:
         """Say anew what these proved logs say where the stored event of ours says otherwise; refute that one.
 
-        Under the log's own id the false content stays, superseded for good. ``reorg_counter``: at which
-        the logs' blocks were canonical; one that was taken back since takes what is restated with it, and
-        one that has come back since brings it back.
+        Under the log's own id the false content stays, superseded for good. What reorgs had to say of that
+        id holds of what is restated.
         """
         stored = self._documents.get_many(EVENTS, [event["eventId"] for event in events])
         false = {
@@ -115,15 +114,11 @@ class EventLog:
         wrong = [event for event in routed if not _same(false[event["eventId"]], event)]
         restated = [restated_event(event) for event in wrong]
         appended = self._create(restated)
-        removed = self._heads.removed_blocks(chain_id)
         for event in restated:
-            taken_back = removed.get(event["data"]["blockHash"], -1)
-            if taken_back >= reorg_counter:
-                appended.add(self.supersede([event], taken_back, "a reorg took its block back"))
-            # A removal that comes later is outranked by a return that was handled before.
-            back = self._reinstated_at(event["metadata"]["originalEventId"])
-            if back >= 0:
-                appended.add(self.judge([event], back, REINSTATED, "its block is canonical again"))
+            sequence, positive = self._judged(event["metadata"]["originalEventId"])
+            if sequence >= 0:
+                verdict = REINSTATED if positive else SUPERSEDED
+                appended.add(self._judge([event], sequence, verdict, "as was said of the log's own event"))
         appended.add(self.refute([false[event["eventId"]] for event in wrong], reason))
         self._settle_restated(appended, wrong)
         return appended
@@ -234,11 +229,15 @@ class EventLog:
         found = self._documents.get_many(EVENTS, ids)
         return {ids[key]: as_stored(key, event) for key, event in found.items() if not unreadable(event)}
 
-    def _reinstated_at(self, identity: str) -> int:
-        """Return the highest reorg counter at which an event was reinstated by us, -1 for never."""
+    def _judged(self, identity: str) -> tuple[int, bool]:
+        """Return a reorg's last verdict on an event: its counter (-1: none), and whether it reinstates."""
         found = self._documents.query(EVENTS, Query(where=(("metadata.originalEventId", identity),)))
-        told = [event for event in readable(as_stored(*each) for each in found) if is_ours(event)]
-        return max((e["data"].get("verdictSeq", 0) for e in told if e["eventType"] == REINSTATED), default=-1)
+        verdicts = [
+            (event["data"]["verdictSeq"], event["eventType"] == REINSTATED)
+            for event in readable(as_stored(*each) for each in found)
+            if is_ours(event) and event["eventType"] in (SUPERSEDED, REINSTATED)
+        ]
+        return max((each for each in verdicts if each[0] != REFUTED), default=(-1, True))
 
     def _settle_restated(self, appended: Appended, routed: Sequence[Event]) -> None:
         """Count as there already what conflicts with its own id alone."""

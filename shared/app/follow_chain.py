@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from shared.app.advance import Advance, Seen
 from shared.app.chain_tip import ChainTip
 from shared.app.cursor_store import CursorStore
+from shared.app.differences import Differences
 from shared.app.disputes import Disputes
 from shared.app.follow_settings import FollowSettings, Progress, StopSignal
 from shared.app.lease import Lease
@@ -82,8 +83,9 @@ class FollowChain:
             chain, documents, clock, metrics, self._store.certificates, settings.report_s, socket
         )
         self._way = Advance(chain, self._store, publish, clock, settings, addresses, metrics, self._report)
+        differences = Differences(chain.chain_id, addresses, self._way.publish, Disputes(documents), metrics)
         self._again = ReadAgain(
-            chain, self._store, clock, settings, addresses, self._way.publish, Disputes(documents), metrics,
+            chain, self._store, clock, settings, addresses, differences,
             fees.receipts if fees else lambda _: None,
         )  # fmt: skip
         self._fees = fees

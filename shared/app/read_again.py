@@ -2,8 +2,7 @@
 
 A difference is published through the same path as everything, and the range is then read once more, block
 by block where that proves it (what is proved of disputed blocks takes back what had been made up), until two
-readings agree or one is proved. Near the tip, where blocks of this chain have been proved, the same endpoint
-alone does not witness for itself until it had time to.
+readings agree or one is proved.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from shared.app.second_reading import LOT_BLOCKS, SecondReading, as_one
-from shared.domain.completeness import GRADES, PROVED, SINGLE, WITNESSED, Segment
-from shared.domain.metrics import DIFFERENCES
+from shared.app.differences import both
+from shared.app.second_reading import SecondReading, as_one
+from shared.app.tip_again import TipAgain
+from shared.domain.completeness import PROVED, SINGLE, WITNESSED, Segment
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from shared.app.certificates import Certificate
     from shared.app.chain_cursor import BlockRead, Cursor, WindowRead
     from shared.app.cursor_store import CursorStore
-    from shared.app.disputes import Disputes
+    from shared.app.differences import Differences
     from shared.app.follow_settings import FollowSettings
     from shared.domain.blocks import Header
-    from shared.ports import Chain, Clock, Metrics
+    from shared.ports import Chain, Clock
 
 _LOG: Final = logging.getLogger(__name__)
 _REST: Final = 4.0
@@ -35,10 +35,6 @@ _REST: Final = 4.0
 _PROVE_AGAIN_S: Final = 60.0
 _TRY_TO_PROVE_S: Final = 3_600.0
 """Longest pause between two tries to prove blocks of a chain of which none was proved."""
-_TIP_S: Final = 0.1
-"""Seconds after which no further block is begun: new ones may have come."""
-_TRIES: Final = 6
-"""Readings, each after twice the time, until an endpoint may witness for itself what it cannot prove."""
 _PROOFS: Final = 3
 """Failures to read an old range block by block, after which it is read as a range again."""
 
@@ -58,10 +54,9 @@ class _Check:
 
 
 class ReadAgain:
-    """Raises the grade of what was read once; ``publish`` takes blocks whose logs somebody lacked.
+    """Raises the grade of what was read once.
 
-    It is told what ``disputes`` has on file of them. ``receipts`` takes blocks whose receipts were read for
-    the first time.
+    ``receipts`` takes blocks whose receipts were read for the first time.
     """
 
     def __init__(
@@ -71,24 +66,17 @@ class ReadAgain:
         clock: Clock,
         settings: FollowSettings,
         addresses: Sequence[str],
-        publish: Callable[[Sequence[BlockRead], int, Sequence[str]], int],
-        disputes: Disputes,
-        metrics: Metrics,
+        differences: Differences,
         receipts: Callable[[Sequence[BlockRead]], None],
     ) -> None:
         self._chain = chain
         self._store = store
         self._clock = clock
         self._settings = settings
-        self._addresses = addresses
-        self._publish = publish
-        self._disputes = disputes
-        self._metrics = metrics
+        self._differences = differences
         self._receipts = receipts
         self._reading = SecondReading(chain, settings, addresses)
-        self._due: dict[Segment, float] = {}
-        self._tries: dict[Segment, int] = {}
-        self._provable = False
+        self._tip = TipAgain(self._reading, differences, store, clock, settings.second_reading_s)
         self._found = False
         self._proving: int | None = None
         self._prove_from = 0.0
@@ -114,7 +102,7 @@ class ReadAgain:
 
         Raises RangeRefused, DoubtfulAnswer, ChainUnavailable: nothing is lost, it comes again.
         """
-        cursor = self._tip(cursor)
+        cursor = self._tip.step(cursor)
         started = self._clock.monotonic_s()
         if started < self._not_before:
             return cursor
@@ -127,61 +115,6 @@ class ReadAgain:
             rest_s = 0.0 if self._found else _REST * (now - started)
             self._not_before = max(self._not_before, now + rest_s)
         return cursor
-
-    def _tip(self, cursor: Cursor) -> Cursor:
-        """Read blocks again that are kept in case of a reorg and could not be proved, for a moment."""
-        now = self._clock.monotonic_s()
-        recent = cursor.window[1:]
-        self._provable = self._provable or any(s.grade == PROVED and s.logs for s in recent)
-        unproved = [segment for segment in recent if segment.grade == SINGLE]
-        self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
-        self._due = {s: self._due.get(s, now + self._settings.second_reading_s) for s in unproved}
-        for once in [segment for segment in unproved if self._due[segment] <= now]:
-            cursor = self._once_more(cursor, once, now)
-            if self._clock.monotonic_s() >= now + _TIP_S:
-                break
-        return cursor
-
-    def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
-        self._tries[once] += 1
-        self._due[once] = now + self._settings.second_reading_s * 2.0 ** self._tries[once]
-        headers, read = self._read_tip(once)
-        if read.segments[-1].last < once.last:
-            # Joined from more blocks than one query may have: its certificate is read again.
-            self._due[once] = float("inf")
-            return cursor
-        again = as_one(read)
-        if again.hash != once.hash:
-            return cursor  # a reorg, which whoever reads on comes upon
-        if self._differs(once, again):
-            if not once.disputed:
-                # Killed after it is published, nobody would know that it ever was.
-                once = replace(once, disputed=True)
-                cursor = cursor.replaced(once)
-                self._store.move(cursor, ())
-            self._publish(read.blocks, cursor.certified, self._on_file(headers, read))
-            moved = cursor.replaced(_both(once, again, again.grade))
-        elif again.grade != PROVED and self._is_no_witness(once, again):
-            return cursor
-        else:
-            moved = cursor.replaced(_both(once, again, max(again.grade, WITNESSED, key=GRADES.index)))
-        self._store.move(moved, ())
-        return moved
-
-    def _read_tip(self, once: Segment) -> tuple[Sequence[Header], WindowRead]:
-        if (self._provable or once.disputed) and once.blocks <= LOT_BLOCKS:
-            headers, read = self._reading.by_block(once.first, once.last)
-            if read.segments[-1].last == once.last and as_one(read).grade == PROVED:
-                return headers, read
-        return (), self._reading.by_range(once.first, once.last, once.witnesses)
-
-    def _on_file(self, headers: Sequence[Header], read: WindowRead) -> list[str]:
-        return self._disputes.record(self._chain.chain_id, headers, read, self._addresses)
-
-    def _is_no_witness(self, once: Segment, again: Segment) -> bool:
-        """Say whether an endpoint witnesses for itself though it can be expected to prove before long."""
-        alone = set(again.witnesses) <= set(once.witnesses)
-        return alone and self._provable and self._tries[once] < _TRIES
 
     def _next(self, head: int) -> _Check | None:
         if self._look:
@@ -208,7 +141,7 @@ class ReadAgain:
         if found is None or found.segment.last <= head - self._settings.prove_blocks:
             self._proving, self._prove_from = None, now + _PROVE_AGAIN_S
             return None
-        if not self._provable:
+        if not self._reading.provable:
             # Receipts may have come (back) while no log of ours shows it.
             self._prove_from = now + self._try_again_s
             self._try_again_s = min(2 * self._try_again_s, _TRY_TO_PROVE_S)
@@ -222,7 +155,7 @@ class ReadAgain:
         headers: Sequence[Header] = ()
         if near or ((check.publishing or whole.disputed) and check.proofs_left):
             headers, read = self._proving_reading(check, near=near)
-            if whole.grade == WITNESSED and not self._provable and as_one(read).grade != PROVED:
+            if whole.grade == WITNESSED and not self._reading.provable and as_one(read).grade != PROVED:
                 self._check = self._store.certificates.closed = None
                 return
             parent: str | None = headers[0].parent_hash
@@ -231,7 +164,7 @@ class ReadAgain:
             parent = check.so_far.hash if check.so_far else None
         self._linked(check, parent, read)
         if check.publishing:
-            self._publish(read.blocks, whole.last, self._on_file(headers, read))
+            self._differences.publish(read, whole.last, headers)
         check.so_far = check.so_far.joined(as_one(read)) if check.so_far else as_one(read)
         if check.so_far.last == whole.last:
             self._conclude(check, check.so_far)
@@ -261,39 +194,18 @@ class ReadAgain:
         whole = check.certificate.segment
         agrees = again.agrees_with(whole)
         self._found = not agrees
-        if not check.publishing and self._differs(whole, again):
+        if not check.publishing and self._differences.found(whole, again):
             disputed = replace(check.certificate, segment=replace(whole, disputed=True))
             self._store.certify(disputed.segment, disputed.read_at)
             self._check = _Check(disputed, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
-        if raised == PROVED and again.logs and not self._provable:
-            self._provable, self._prove_from = True, 0.0
+        if raised == PROVED and again.logs and not self._reading.provable:
+            self._reading.provable, self._prove_from = True, 0.0
         # What is read once still is due again from now on, not from when it was read first.
         read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
         if raised != whole.grade or not agrees:
-            self._store.certify(_both(whole, again, raised), read_at)
+            self._store.certify(both(whole, again, raised), read_at)
+        self._look = self._look or raised == SINGLE
         self._store.certificates.closed = None
         self._check = None
-
-    def _differs(self, once: Segment, again: Segment) -> bool:
-        """Say whether logs are to be published again: others than were told, or what settles a dispute."""
-        if again.agrees_with(once):
-            return once.disputed and again.grade == PROVED
-        _LOG.warning(
-            "chain %s: blocks %s to %s have other logs when read again: these are published",
-            self._chain.chain_id, once.first, once.last,
-        )  # fmt: skip
-        self._metrics.count(DIFFERENCES, chain=str(self._chain.chain_id))
-        return True
-
-
-def _both(once: Segment, again: Segment, grade: str) -> Segment:
-    """Return the second reading; where it has settled the matter both are its witnesses.
-
-    The same endpoint twice is named twice.
-    """
-    agrees = again.agrees_with(once)
-    witnesses = again.witnesses if grade == SINGLE or not agrees else (*once.witnesses, *again.witnesses)
-    disputed = grade != PROVED and (once.disputed or not agrees)
-    return replace(again, grade=grade, witnesses=witnesses, disputed=disputed)

@@ -20,12 +20,16 @@ LOT_BLOCKS: Final = 50
 
 
 class SecondReading:
-    """Reads blocks of one chain again, for the logs of these contracts."""
+    """Reads blocks of one chain again, for the logs of these contracts.
+
+    ``provable``: a block of this chain that holds such logs was proved.
+    """
 
     def __init__(self, chain: Chain, settings: FollowSettings, addresses: Sequence[str]) -> None:
         self._chain = chain
         self._addresses = addresses
         self._with_senders = settings.with_senders
+        self.provable = False
         self._width = RangeWidth(settings.max_range, settings.max_logs)
 
     def by_range(self, first: int, last: int, witnesses: Sequence[str]) -> WindowRead:

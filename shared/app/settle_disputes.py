@@ -65,7 +65,7 @@ class SettleDisputes:
         ]
         settled = Appended()
         if altered:
-            settled.add(self._event_log.restate(batch.chain_id, altered, batch.reorg_counter, _ALTERED))
+            settled.add(self._event_log.restate(altered, _ALTERED))
             restated = {event["metadata"]["originalEventId"] for event in settled.events}
             appended.conflicting = [key for key in appended.conflicting if key not in restated]
         made_up = [event for each in on_file for event in self._disputes.made_up(each)]

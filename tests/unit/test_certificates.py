@@ -158,6 +158,26 @@ def test_an_endpoint_does_not_witness_for_itself_where_it_has_proved_before() ->
     assert {each.get("grade") for each in scene.cursor()["window"][1:]} == {None}
 
 
+def test_a_proof_of_a_later_block_is_a_sign_to_read_those_before_again() -> None:
+    """Receipts that are served again prove what they were lacking for at once, not at its next turn."""
+    scene = Scene(window=16)
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    scene.chain.lose_log(scene.chain.blocks[3].logs[0])
+    scene.grow(2)
+    scene.chain.lose_log(scene.chain.blocks[4].logs[0])
+    scene.settle()
+    for _ in range(3):
+        scene.clock.advance(scene.settings.second_reading_s * 2 + 1)
+        scene.settle()
+    scene.chain.provable = True
+    scene.grow(1)
+    scene.settle()
+    scene.assert_straight()
+    assert {each.get("grade") for each in scene.cursor()["window"][1:]} == {None}
+
+
 def test_proof_is_not_waited_for_for_ever() -> None:
     """An endpoint that has proved blocks and never does so again witnesses for itself after a while."""
     scene = Scene(window=16)

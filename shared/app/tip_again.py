@@ -1,0 +1,117 @@
+"""Second readings near the tip: of blocks that are kept in case of a reorg and were not proved.
+
+Where blocks of this chain have been proved, the same endpoint alone does not witness for itself until it had
+time to; and what it witnessed is proved once a later block shows that receipts are served.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from shared.app.differences import both
+from shared.app.second_reading import LOT_BLOCKS, as_one
+from shared.domain.completeness import GRADES, PROVED, SINGLE, WITNESSED, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.app.chain_cursor import Cursor, WindowRead
+    from shared.app.cursor_store import CursorStore
+    from shared.app.differences import Differences
+    from shared.app.second_reading import SecondReading
+    from shared.domain.blocks import Header
+    from shared.ports import Clock
+
+_NEVER: Final = float("inf")
+_AT_ONCE_S: Final = 0.1
+"""Seconds after which no further block is begun: new ones may have come."""
+_TRIES: Final = 6
+"""Readings, each after twice the time, until an endpoint may witness for itself what it cannot prove."""
+
+
+class TipAgain:
+    """Raises the grade of segments of the cursor's window; ``age_s``: at which they are read again."""
+
+    def __init__(
+        self,
+        reading: SecondReading,
+        differences: Differences,
+        store: CursorStore,
+        clock: Clock,
+        age_s: float,
+    ) -> None:
+        self._reading = reading
+        self._differences = differences
+        self._store = store
+        self._clock = clock
+        self._age_s = age_s
+        self._due: dict[Segment, float] = {}
+        self._tries: dict[Segment, int] = {}
+        self._proved_through = -1
+
+    def step(self, cursor: Cursor) -> Cursor:
+        """Read what is due, for a moment; return the cursor, which has better readings then."""
+        now = self._clock.monotonic_s()
+        recent = cursor.window[1:]
+        proved = max((s.last for s in recent if s.grade == PROVED and s.logs), default=-1)
+        self._reading.provable = self._reading.provable or proved >= 0
+        unproved = [segment for segment in recent if segment.grade != PROVED]
+        self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
+        first = {SINGLE: now + self._age_s, WITNESSED: _NEVER}
+        self._due = {segment: self._due.get(segment, first[segment.grade]) for segment in unproved}
+        if proved > self._proved_through >= 0:
+            # Receipts are served (again), so what could not be proved before is likely to be, too.
+            for once in [s for s in unproved if s.last < proved and s.blocks <= LOT_BLOCKS]:
+                self._due[once] = now
+                self._tries[once] -= 1  # which is for a proof alone, and makes nobody a witness sooner
+        self._proved_through = proved
+        for once in [segment for segment in unproved if self._due[segment] <= now]:
+            cursor = self._once_more(cursor, once, now)
+            if self._clock.monotonic_s() >= now + _AT_ONCE_S:
+                break
+        return cursor
+
+    def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
+        self._tries[once] += 1
+        soon = once.grade == SINGLE
+        self._due[once] = now + self._age_s * 2.0 ** self._tries[once] if soon else _NEVER
+        headers, read = self._read(once)
+        if read.segments[-1].last < once.last:
+            # Joined from more blocks than one query may have: its certificate is read again.
+            self._due[once] = _NEVER
+            return cursor
+        again = as_one(read)
+        if again.hash != once.hash:
+            return cursor  # a reorg, which whoever reads on comes upon
+        if self._differences.found(once, again):
+            if not once.disputed:
+                # Killed after it is published, nobody would know that it ever was.
+                once = replace(once, disputed=True)
+                cursor = cursor.replaced(once)
+                self._store.move(cursor, ())
+            self._differences.publish(read, cursor.certified, headers)
+            moved = cursor.replaced(both(once, again, again.grade))
+        elif again.grade != PROVED and self._is_no_witness(once, again):
+            return cursor
+        else:
+            moved = cursor.replaced(both(once, again, max(again.grade, WITNESSED, key=GRADES.index)))
+        self._store.move(moved, ())
+        return moved
+
+    def _read(self, once: Segment) -> tuple[Sequence[Header], WindowRead]:
+        if (self._reading.provable or once.disputed) and once.blocks <= LOT_BLOCKS:
+            headers, read = self._reading.by_block(once.first, once.last)
+            if read.segments[-1].last == once.last and as_one(read).grade == PROVED:
+                return headers, read
+        return (), self._reading.by_range(once.first, once.last, once.witnesses)
+
+    def _is_no_witness(self, once: Segment, again: Segment) -> bool:
+        """Say whether an endpoint witnesses for itself though it can be expected to prove before long.
+
+        What is witnessed already is none the better for it.
+        """
+        if once.grade == WITNESSED:
+            return True
+        alone = set(again.witnesses) <= set(once.witnesses)
+        return alone and self._reading.provable and self._tries[once] < _TRIES
