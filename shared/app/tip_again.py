@@ -60,17 +60,22 @@ class TipAgain:
         self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
         first = {SINGLE: now + self._age_s, WITNESSED: _NEVER}
         self._due = {segment: self._due.get(segment, first[segment.grade]) for segment in unproved}
-        if proved > self._proved_through >= 0:
-            # Receipts are served (again), so what could not be proved before is likely to be, too.
-            for once in [s for s in unproved if s.last < proved and s.blocks <= LOT_BLOCKS]:
-                self._due[once] = now
-                self._tries[once] -= 1  # which is for a proof alone, and makes nobody a witness sooner
+        if proved > self._proved_through:
+            self._try_to_prove([s for s in unproved if s.last < proved and s.blocks <= LOT_BLOCKS], now)
         self._proved_through = proved
         for once in [segment for segment in unproved if self._due[segment] <= now]:
             cursor = self._once_more(cursor, once, now)
             if self._clock.monotonic_s() >= now + _AT_ONCE_S:
                 break
         return cursor
+
+    def _try_to_prove(self, unproved: Sequence[Segment], now: float) -> None:
+        """Let be due at once what is likely to be proved now that receipts are served, or served again."""
+        for once in unproved:
+            # At the start what was read just now waits for its turn.
+            if once.grade == WITNESSED or self._proved_through >= 0:
+                self._due[once] = now
+                self._tries[once] -= 1  # which is for a proof alone, and makes nobody a witness sooner
 
     def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
