@@ -98,11 +98,11 @@ class EventLog:
         self._settle_restated(appended, routed)
         return appended
 
-    def restate(self, events: Sequence[Event], reason: str) -> Appended:
+    def restate(self, events: Sequence[Event], reason: str, refuted: Collection[str] = ()) -> Appended:
         """Say anew what these proved logs say where the stored event of ours says otherwise; refute that one.
 
         Under the log's own id the false content stays, superseded for good. What reorgs had to say of that
-        id holds of what is restated.
+        id holds of what is restated. An external transaction that hangs on a ``refuted`` log is one, too.
         """
         stored = self._documents.get_many(EVENTS, [event["eventId"] for event in events])
         false = {
@@ -111,7 +111,12 @@ class EventLog:
             if is_ours(each) and not unreadable(each)
         }
         routed = [event for event in self.route(events) if event["eventId"] in false]
-        wrong = [event for event in routed if not _same(false[event["eventId"]], event)]
+        wrong = [
+            event
+            for event in routed
+            if not _same(told := false[event["eventId"]], event)
+            or told["data"].get("actionEventId") in refuted
+        ]
         restated = [restated_event(event) for event in wrong]
         appended = self._create(restated)
         for event in restated:

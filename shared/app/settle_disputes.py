@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.app.disputes import Disputes
 from shared.app.event_log import Appended
-from shared.domain.events import SUPERSEDED
+from shared.domain.events import SUPERSEDED, is_external
 from shared.domain.metrics import EVENTS_REFUTED
 from shared.ports import Alert
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _NAMED: Final = 20
 _MADE_UP: Final = "its block is proved not to hold such a log"
-_ALTERED: Final = "its block is proved to hold its log with another content"
+_ALTERED: Final = "its block is proved to hold its log with another content, or not the log that it hangs on"
 
 
 class SettleDisputes:
@@ -63,12 +63,14 @@ class SettleDisputes:
             for event in events
             if event["eventId"] in conflicting and any(each.confirms(event) for each in on_file)
         ]
+        made_up = [event for each in on_file for event in self._disputes.made_up(each)]
+        refuted = {event["eventId"] for event in made_up}
+        external = [event for event in events if refuted and is_external(event)]
         settled = Appended()
-        if altered:
-            settled.add(self._event_log.restate(altered, _ALTERED))
+        if altered or external:
+            settled.add(self._event_log.restate([*altered, *external], _ALTERED, refuted))
             restated = {event["metadata"]["originalEventId"] for event in settled.events}
             appended.conflicting = [key for key in appended.conflicting if key not in restated]
-        made_up = [event for each in on_file for event in self._disputes.made_up(each)]
         settled.add(self._event_log.refute(made_up, _MADE_UP))
         return settled
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.ports import Clock
 
 _NEVER: Final = float("inf")
+_LONGEST_S: Final = 60.0
 _AT_ONCE_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
@@ -58,8 +59,7 @@ class TipAgain:
         self._reading.provable = self._reading.provable or proved >= 0
         unproved = [segment for segment in recent if segment.grade != PROVED]
         self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
-        first = {SINGLE: now + self._age_s, WITNESSED: _NEVER}
-        self._due = {segment: self._due.get(segment, first[segment.grade]) for segment in unproved}
+        self._due = {s: self._due.get(s, now + self._age_s if _waits(s) else _NEVER) for s in unproved}
         if proved > self._proved_through:
             self._try_to_prove([s for s in unproved if s.last < proved and s.blocks <= LOT_BLOCKS], now)
         self._proved_through = proved
@@ -79,8 +79,8 @@ class TipAgain:
 
     def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
-        soon = once.grade == SINGLE
-        self._due[once] = now + self._age_s * 2.0 ** self._tries[once] if soon else _NEVER
+        pause_s = min(self._age_s * 2.0 ** self._tries[once], _LONGEST_S)
+        self._due[once] = now + pause_s if _waits(once) else _NEVER
         headers, read = self._read(once)
         if read.segments[-1].last < once.last:
             # Joined from more blocks than one query may have: its certificate is read again.
@@ -120,3 +120,8 @@ class TipAgain:
             return True
         alone = set(again.witnesses) <= set(once.witnesses)
         return alone and self._reading.provable and self._tries[once] < _TRIES
+
+
+def _waits(segment: Segment) -> bool:
+    """Say whether a segment has its turns: read once, or disputed and nothing proved."""
+    return segment.grade == SINGLE or segment.disputed

@@ -169,6 +169,22 @@ def test_a_chain_that_cannot_be_proved_is_hardly_asked_for_it() -> None:
     assert scene.chain.requests - before < 10 * 2 * 50 + 3 * steps
 
 
+def test_a_difference_near_the_tip_is_settled_though_nothing_happens_any_more() -> None:
+    """Two readings agree on the truth, a third had lied: the proof is looked for until there is one."""
+    scene = _scene()
+    scene.grow(3)
+    scene.settle()
+    scene.chain.provable = False
+    lie_at(scene, {5: "altered"})
+    scene.grow(3)
+    scene.settle()
+    scene.chain.index_says = lambda raw: [raw]
+    wait(scene)
+    scene.chain.provable = True
+    wait(scene, 60)
+    scene.assert_straight()
+
+
 def test_logs_of_empty_blocks_are_taken_back() -> None:
     """A block that holds no log at all refutes what is told of it, and a message says so."""
     scene = _scene()

@@ -9,14 +9,17 @@ import pytest
 from shared.app.chain_cursor import BlockRead, WindowRead
 from shared.app.disputes import Disputes
 from shared.app.log_batch import LOGS, LogBatch
+from shared.app.reconcile_settings import ReconcileSettings
 from shared.domain.completeness import PROVED, Segment
-from shared.domain.events import restated_id
+from shared.domain.events import EXTERNAL, restated_id
 from shared.domain.hashing import transfer_hash
 from shared.domain.log_coordinates import id_of_log
 from shared.domain.transfers import MAPPINGS
-from tests.support.world import ADDRESS, LEVEL_3, World
+from tests.support.world import ADDRESS, LEVEL_3, SENDER, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shared.ports import RawLog
 
 pytestmark = pytest.mark.every_store
@@ -34,11 +37,17 @@ def _on_file(world: World, *numbers: int) -> list[str]:
     return disputes.record(1, headers, WindowRead(segments, reads), [ADDRESS])
 
 
-def _prove(world: World, *numbers: int) -> None:
-    """Let the listener's word that these blocks are proved reach the handler, each in a document."""
+def _prove(world: World, *numbers: int, sender: str | None = None) -> None:
+    """Let the listener's word that these blocks are proved reach the handler, each in a document.
+
+    ``sender`` sent all of their transactions, if it is told.
+    """
     keys = [key for number in numbers for key in _on_file(world, number)]
     logs = [raw for number in numbers for raw in world.chain.blocks[number].logs]
-    batch = LogBatch(LOGS, 1, world.counter, logs, proved=keys)
+    senders = {
+        raw["transactionHash"]: {"from": sender, "logIndex": raw["logIndex"]} for raw in logs if sender
+    }
+    batch = LogBatch(LOGS, 1, world.counter, logs, senders=senders, proved=keys)
     assert not world.handler.handle(batch.encode()).dead
 
 
@@ -190,3 +199,20 @@ def test_an_event_that_a_hand_has_changed_is_not_restated(world: World) -> None:
     assert world.documents.get("events", restated_id(identity)) is None
     assert not world.alerts.of("refuted_events")
     assert _amount(world, "a") == "1000"
+
+
+def test_an_external_transaction_hangs_on_what_its_block_holds(tmp_path: Path) -> None:
+    """Told of with a log that was made up, it is told of anew with the one that is proved."""
+    world = World(tmp_path, settings=ReconcileSettings(platform_wallets=frozenset({"0x" + "77" * 20})))
+    world.start("a")
+    (raw,) = world.act("a", "agree_send", sees=False)
+    told = {"from": SENDER, "logIndex": "0x9"}
+    made_up = LogBatch(LOGS, 1, 0, [{**raw, "logIndex": "0x9"}], senders={raw["transactionHash"]: told})
+    world.handler.handle(made_up.encode())
+    for _ in range(2):
+        _prove(world, len(world.chain.blocks) - 1, sender=SENDER)
+    externals = {event["eventId"]: event for event in world.events("a") if event["eventType"] == EXTERNAL}
+    taken_back = {event["data"].get("targetEventId") for event in world.events("a")}
+    (counts,) = [event for key, event in externals.items() if key not in taken_back]
+    assert counts["data"]["actionEventId"] == id_of_log(1, raw)
+    assert len(externals) == 2
