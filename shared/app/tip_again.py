@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from shared.ports import Clock
 
 _NEVER: Final = float("inf")
-_LONGEST_S: Final = 60.0
+_DISPUTED_S: Final = 15.0
+"""Longest pause until a proof of what is disputed is looked for again."""
 _AT_ONCE_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
@@ -79,7 +80,7 @@ class TipAgain:
 
     def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
-        pause_s = min(self._age_s * 2.0 ** self._tries[once], _LONGEST_S)
+        pause_s = min(self._age_s * 2.0 ** self._tries[once], _DISPUTED_S if once.disputed else _NEVER)
         self._due[once] = now + pause_s if _waits(once) else _NEVER
         headers, read = self._read(once)
         if read.segments[-1].last < once.last:
