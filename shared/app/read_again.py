@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
-_PROVE_AGAIN_S: Final = 60.0
+_PROVE_AGAIN_S: Final = 15.0
 _TRY_TO_PROVE_S: Final = 3_600.0
 """Longest pause between two tries to prove blocks of a chain of which none was proved."""
 _PROOFS: Final = 3
