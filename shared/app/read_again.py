@@ -79,7 +79,7 @@ class ReadAgain:
         self._tip = TipAgain(self._reading, differences, store, clock, settings.second_reading_s)
         self._found = False
         self._proving: int | None = None
-        self._prove_from = 0.0
+        self._prove_from = self._try_from = 0.0
         self._try_again_s = _PROVE_AGAIN_S
         self._check: _Check | None = None
         self._look = True
@@ -135,15 +135,16 @@ class ReadAgain:
     def _to_prove(self, head: int) -> _Check | None:
         """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
         now = self._clock.monotonic_s()
-        if now < self._prove_from:
+        if now < (self._prove_from if self._reading.provable else self._try_from):
             return None
         found = self._store.certificates.highest(WITNESSED, self._proving)
         if found is None or found.segment.last <= head - self._settings.prove_blocks:
             self._proving, self._prove_from = None, now + _PROVE_AGAIN_S
+            self._try_from = max(self._try_from, self._prove_from)
             return None
         if not self._reading.provable:
             # Receipts may have come (back) while no log of ours shows it.
-            self._prove_from = now + self._try_again_s
+            self._try_from = now + self._try_again_s
             self._try_again_s = min(2 * self._try_again_s, _TRY_TO_PROVE_S)
         self._proving = found.segment.first
         self._store.certificates.closed = found.segment.first
