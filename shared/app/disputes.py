@@ -13,8 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.app.project_events import unreadable
-from shared.app.second_reading import LOT_BLOCKS
-from shared.domain.completeness import PROVED
+from shared.domain.completeness import LOT_BLOCKS, PROVED
 from shared.domain.events import (
     CHAIN_TYPES,
     CORRECTION,

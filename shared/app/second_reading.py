@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shared.app.read_window import RangeWidth, read_by_block, read_by_range, read_headers
+from shared.domain.completeness import LOT_BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from shared.domain.blocks import Header
     from shared.domain.completeness import Segment
     from shared.ports import Chain
-
-LOT_BLOCKS: Final = 50
-"""Blocks that are read one by one at a time."""
 
 
 class SecondReading:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.app.differences import both
-from shared.app.second_reading import LOT_BLOCKS, as_one
-from shared.domain.completeness import GRADES, PROVED, SINGLE, WITNESSED, Segment
+from shared.app.second_reading import as_one
+from shared.domain.completeness import GRADES, LOT_BLOCKS, PROVED, SINGLE, WITNESSED, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,9 @@ PROVED: Final = "proved"
 GRADES: Final = (SINGLE, WITNESSED, PROVED)
 """From read once, over read twice (or by two endpoints) alike, to proved by headers, blooms and receipts."""
 
+LOT_BLOCKS: Final = 50
+"""Blocks that are proved one by one at a time, and kept together on file."""
+
 _MODULUS: Final = 1 << 256
 
 
