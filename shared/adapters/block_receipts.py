@@ -25,9 +25,9 @@ _UNKNOWN_METHOD_TEXT: Final = re.compile(
     r"|(?:unknown|unsupported|unrecogni[sz]ed|invalid|no such) (?:rpc )?method|upgrade|whitelist",
     re.IGNORECASE,
 )
-_WITHOUT_S: Final = 600.0
+_WITHOUT_S: Final = 10.0
+"""Short: one of several nodes behind a name may be the odd one, and without receipts a lie may stand."""
 _PERHAPS_WITHOUT_S: Final = 60.0
-_NO_LONGER_S: Final = 15.0
 _FAILURES: Final = 3
 _FAILING_S: Final = 1.5  # longer than one read is tried for
 _ADDRESS_DIGITS: Final = 42
@@ -40,7 +40,6 @@ class BlockReceipts:
         self._monotonic = monotonic
         self._without_until: dict[str, float] = {}
         self._failures: dict[str, tuple[int, float]] = {}
-        self._served: set[str] = set()
 
     def read(self, endpoint: JsonRpcEndpoint, header: Header) -> list[Mapping[str, Any]] | None:
         """Return the block's receipts, or None where the endpoint does not serve receipts.
@@ -57,9 +56,7 @@ class BlockReceipts:
             raise
         except ChainUnavailable as error:
             if isinstance(error, CallRefused) and _is_unknown_method(error):
-                # Where it has served them, one of the nodes behind its name is likely to be the odd one.
-                rest_s = _NO_LONGER_S if endpoint.name in self._served else _WITHOUT_S
-                self._without_until[endpoint.name] = self._monotonic() + rest_s
+                self._without_until[endpoint.name] = self._monotonic() + _WITHOUT_S
                 return None
             failures, since = self._failures.get(endpoint.name, (0, self._monotonic()))
             self._failures[endpoint.name] = (failures + 1, since)
@@ -67,9 +64,7 @@ class BlockReceipts:
                 raise
             return None
         self._failures.pop(endpoint.name, None)
-        receipts = read_receipts(answer, header)
-        self._served.add(endpoint.name)
-        return receipts
+        return read_receipts(answer, header)
 
     def does_without(self, endpoint: JsonRpcEndpoint) -> None:
         """Take note that the endpoint answered another question where ``read`` returned None."""

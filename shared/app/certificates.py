@@ -94,10 +94,12 @@ class Certificates:
         key = self._key(certificate.segment.first)
         transaction.put(CERTIFICATES, key, certificate.encode(self._chain_id))
 
-    def lowest(self, grade: str) -> Certificate | None:
-        """Return the lowest certificate of this grade."""
+    def lowest(self, grade: str, above: int | None = None) -> Certificate | None:
+        """Return the lowest certificate of this grade; only of those that begin above a block, if given."""
         where = (("chainId", self._chain_id), ("grade", grade))
-        found = self._documents.query(CERTIFICATES, Query(where=where, order_by="first", limit=1))
+        after = None if above is None else (above + 1, "")
+        query = Query(where=where, order_by="first", limit=1, after=after)
+        found = self._documents.query(CERTIFICATES, query)
         return Certificate.decode(found[0][1]) if found else None
 
     def highest(self, grade: str, below: int | None = None) -> Certificate | None:

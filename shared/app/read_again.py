@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.app.differences import both
 from shared.app.second_reading import SecondReading, as_one
-from shared.app.tip_again import TipAgain
+from shared.app.tip_again import PROVE_AGAIN_S, TipAgain
 from shared.domain.completeness import PROVED, SINGLE, WITNESSED, Segment
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
-_PROVE_AGAIN_S: Final = 15.0
-_TRY_TO_PROVE_S: Final = 3_600.0
-"""Longest pause between two tries to prove blocks of a chain of which none was proved."""
+_LONGEST_PAUSE_S: Final = 3_600.0
+"""Between two tries to prove what could not be proved; each is twice the one before."""
 _PROOFS: Final = 3
 """Failures to read an old range block by block, after which it is read as a range again."""
 
@@ -78,17 +77,25 @@ class ReadAgain:
         self._reading = SecondReading(chain, settings, addresses)
         self._tip = TipAgain(self._reading, differences, store, clock, settings.second_reading_s)
         self._found = False
-        self._proving: int | None = None
-        self._prove_from = self._try_from = 0.0
-        self._try_again_s = _PROVE_AGAIN_S
         self._check: _Check | None = None
-        self._look = True
+        # In turn, upwards and downwards, so that none that never agrees holds up the others.
+        self._once: int | None = None
+        self._once_from = 0.0
+        self._proving: int | None = None
+        self._prove_from = 0.0
+        self._pause_s = PROVE_AGAIN_S
+        self._due = {SINGLE, WITNESSED}
         self._not_before = 0.0
         self._failures = 0
 
+    def take_over(self) -> None:
+        """Begin anew: another listener may have written certificates meanwhile."""
+        self._check = self._store.certificates.closed = None
+        self._due = {SINGLE, WITNESSED}
+
     def settled(self, segments: Sequence[Segment]) -> None:
         """Take note of certificates that were written."""
-        self._look = self._look or any(segment.grade == SINGLE for segment in segments)
+        self._due |= {segment.grade for segment in segments}
 
     def failed(self) -> None:
         """Rest after a failure, longer each time."""
@@ -103,6 +110,8 @@ class ReadAgain:
         Raises RangeRefused, DoubtfulAnswer, ChainUnavailable: nothing is lost, it comes again.
         """
         cursor = self._tip.step(cursor)
+        if self._tip.proved_late:
+            self._served_again()
         started = self._clock.monotonic_s()
         if started < self._not_before:
             return cursor
@@ -117,38 +126,50 @@ class ReadAgain:
         return cursor
 
     def _next(self, head: int) -> _Check | None:
-        if self._look:
-            lowest = self._store.certificates.lowest(SINGLE)
-            if lowest is not None:
-                return self._in_time(lowest)
-            self._look = False
-        return self._to_prove(head)
+        found = self._read_once() or self._to_prove(head)
+        if found is not None:
+            self._store.certificates.closed = found.segment.first
+        return _Check(found) if found else None
 
-    def _in_time(self, once: Certificate) -> _Check | None:
+    def _read_once(self) -> Certificate | None:
+        """Return what was read once only and long enough ago, from the lowest upwards, in turn."""
+        now = self._clock.monotonic_s()
+        if SINGLE not in self._due or now < self._once_from:
+            return None
+        certificates = self._store.certificates
+        once = certificates.lowest(SINGLE, self._once) or certificates.lowest(SINGLE)
+        if once is None:
+            self._due.discard(SINGLE)
+            return None
         age_s = (self._clock.now() - datetime.fromisoformat(once.read_at)).total_seconds()
         if age_s < self._settings.second_reading_s:
-            self._not_before = self._clock.monotonic_s() + self._settings.second_reading_s - age_s
+            self._once_from = now + self._settings.second_reading_s - age_s
             return None
-        self._store.certificates.closed = once.segment.first
-        return _Check(once)
+        self._once = once.segment.first
+        return once
 
-    def _to_prove(self, head: int) -> _Check | None:
+    def _to_prove(self, head: int) -> Certificate | None:
         """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
         now = self._clock.monotonic_s()
-        if now < (self._prove_from if self._reading.provable else self._try_from):
+        if WITNESSED not in self._due or now < self._prove_from:
             return None
         found = self._store.certificates.highest(WITNESSED, self._proving)
         if found is None or found.segment.last <= head - self._settings.prove_blocks:
-            self._proving, self._prove_from = None, now + _PROVE_AGAIN_S
-            self._try_from = max(self._try_from, self._prove_from)
+            if self._proving is None:
+                self._due.discard(WITNESSED)
+            self._proving, self._prove_from = None, now + PROVE_AGAIN_S
             return None
-        if not self._reading.provable:
-            # Receipts may have come (back) while no log of ours shows it.
-            self._try_from = now + self._try_again_s
-            self._try_again_s = min(2 * self._try_again_s, _TRY_TO_PROVE_S)
         self._proving = found.segment.first
-        self._store.certificates.closed = found.segment.first
-        return _Check(found)
+        return found
+
+    def _served_again(self) -> None:
+        self._pause_s = PROVE_AGAIN_S
+        self._prove_from = min(self._prove_from, self._clock.monotonic_s() + PROVE_AGAIN_S)
+
+    def _not_proved(self) -> None:
+        """Let the next try wait, longer each time: receipts may come (back) while no log of ours shows it."""
+        self._prove_from = self._clock.monotonic_s() + self._pause_s
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _advance(self, check: _Check, head: int) -> None:
         whole = check.certificate.segment
@@ -156,8 +177,9 @@ class ReadAgain:
         headers: Sequence[Header] = ()
         if near or ((check.publishing or whole.disputed) and check.proofs_left):
             headers, read = self._proving_reading(check, near=near)
-            if whole.grade == WITNESSED and not self._reading.provable and as_one(read).grade != PROVED:
+            if whole.grade == WITNESSED and not check.publishing and not _proves(read):
                 self._check = self._store.certificates.closed = None
+                self._not_proved()
                 return
             parent: str | None = headers[0].parent_hash
         else:
@@ -201,12 +223,18 @@ class ReadAgain:
             self._check = _Check(disputed, publishing=True)
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
-        if raised == PROVED and again.logs and not self._reading.provable:
-            self._reading.provable, self._prove_from = True, 0.0
+        if raised == PROVED and again.logs:
+            self._reading.provable, self._pause_s = True, PROVE_AGAIN_S
+        elif raised != PROVED and whole.grade == WITNESSED:
+            self._not_proved()
         # What is read once still is due again from now on, not from when it was read first.
         read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
         if raised != whole.grade or not agrees:
             self._store.certify(both(whole, again, raised), read_at)
-        self._look = self._look or raised == SINGLE
-        self._store.certificates.closed = None
-        self._check = None
+        self._due.add(raised)
+        self._check = self._store.certificates.closed = None
+
+
+def _proves(read: WindowRead) -> bool:
+    """Say whether any log that was read is proved, or all that there is to read."""
+    return as_one(read).grade == PROVED or any(it.grade == PROVED and it.logs for it in read.segments)

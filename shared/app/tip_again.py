@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _NEVER: Final = float("inf")
 _DISPUTED_S: Final = 15.0
 """Longest pause until a proof of what is disputed is looked for again."""
+PROVE_AGAIN_S: Final = 10.0
+"""Pause until something that could not be proved is tried again, whether receipts are served by now."""
 _AT_ONCE_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
@@ -50,33 +52,56 @@ class TipAgain:
         self._age_s = age_s
         self._due: dict[Segment, float] = {}
         self._tries: dict[Segment, int] = {}
-        self._proved_through = -1
+        self._proved: set[str | None] | None = None
+        self._turn = -1
+        self._turn_from: float | None = None
+        self.proved_late = False
+        """Whether, in the last step, a block was found proved while others are not: receipts are back."""
 
     def step(self, cursor: Cursor) -> Cursor:
         """Read what is due, for a moment; return the cursor, which has better readings then."""
         now = self._clock.monotonic_s()
         recent = cursor.window[1:]
-        proved = max((s.last for s in recent if s.grade == PROVED and s.logs), default=-1)
-        self._reading.provable = self._reading.provable or proved >= 0
         unproved = [segment for segment in recent if segment.grade != PROVED]
         self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
         self._due = {s: self._due.get(s, now + self._age_s if _waits(s) else _NEVER) for s in unproved}
-        if proved > self._proved_through:
-            self._try_to_prove([s for s in unproved if s.last < proved and s.blocks <= LOT_BLOCKS], now)
-        self._proved_through = proved
+        self._look_for_proofs(recent, unproved, now)
+        in_turn = self._in_turn(unproved, now)
+        if in_turn is not None:
+            headers, read = self._reading.by_block(in_turn.first, in_turn.last)
+            if _is_proof(in_turn, read):
+                return self._settle(cursor, in_turn, headers, read)
         for once in [segment for segment in unproved if self._due[segment] <= now]:
             cursor = self._once_more(cursor, once, now)
             if self._clock.monotonic_s() >= now + _AT_ONCE_S:
                 break
         return cursor
 
-    def _try_to_prove(self, unproved: Sequence[Segment], now: float) -> None:
+    def _look_for_proofs(self, recent: Sequence[Segment], unproved: Sequence[Segment], now: float) -> None:
         """Let be due at once what is likely to be proved now that receipts are served, or served again."""
+        proved = {segment.hash for segment in recent if segment.grade == PROVED and segment.logs}
+        self._reading.provable = self._reading.provable or bool(proved)
+        before, self._proved = self._proved, proved
+        self.proved_late = bool(unproved and proved - (before or set()))
+        if not self.proved_late:
+            return
         for once in unproved:
             # At the start what was read just now waits for its turn.
-            if once.grade == WITNESSED or self._proved_through >= 0:
+            if once.blocks <= LOT_BLOCKS and (once.grade == WITNESSED or before is not None):
                 self._due[once] = now
                 self._tries[once] -= 1  # which is for a proof alone, and makes nobody a witness sooner
+
+    def _in_turn(self, unproved: Sequence[Segment], now: float) -> Segment | None:
+        """Return, from time to time, what is tried though nothing says that receipts are served: one."""
+        lots = [segment for segment in unproved if segment.blocks <= LOT_BLOCKS]
+        if not lots or self._turn_from is None:
+            self._turn_from = now + PROVE_AGAIN_S
+        if now < self._turn_from:
+            return None
+        self._turn_from = now + PROVE_AGAIN_S
+        one = next((segment for segment in reversed(lots) if segment.last < self._turn), lots[-1])
+        self._turn = one.last
+        return one
 
     def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
@@ -87,6 +112,9 @@ class TipAgain:
             # Joined from more blocks than one query may have: its certificate is read again.
             self._due[once] = _NEVER
             return cursor
+        return self._settle(cursor, once, headers, read)
+
+    def _settle(self, cursor: Cursor, once: Segment, headers: Sequence[Header], read: WindowRead) -> Cursor:
         again = as_one(read)
         if again.hash != once.hash:
             return cursor  # a reorg, which whoever reads on comes upon
@@ -108,7 +136,7 @@ class TipAgain:
     def _read(self, once: Segment) -> tuple[Sequence[Header], WindowRead]:
         if (self._reading.provable or once.disputed) and once.blocks <= LOT_BLOCKS:
             headers, read = self._reading.by_block(once.first, once.last)
-            if read.segments[-1].last == once.last and as_one(read).grade == PROVED:
+            if _is_proof(once, read):
                 return headers, read
         return (), self._reading.by_range(once.first, once.last, once.witnesses)
 
@@ -121,6 +149,10 @@ class TipAgain:
             return True
         alone = set(again.witnesses) <= set(once.witnesses)
         return alone and self._reading.provable and self._tries[once] < _TRIES
+
+
+def _is_proof(once: Segment, read: WindowRead) -> bool:
+    return read.segments[-1].last == once.last and as_one(read).grade == PROVED
 
 
 def _waits(segment: Segment) -> bool:

@@ -262,15 +262,15 @@ def test_a_proof_in_between(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize(("number", "message"), UNKNOWN)
 def test_an_endpoint_without_receipts(blocks: BlockLogs, clock: FakeClock, number: int, message: str) -> None:
-    """Refused as unknown, the method is let be for ten minutes; the logs are asked for by hash."""
+    """Refused as unknown, the method is let be for ten seconds; the logs are asked for by hash."""
     lame = Endpoint(TYPES, **{RECEIPTS: refused(number, message)})
-    for asked in ([RECEIPTS, BLOCK, RECEIPT, LOGS], [LOGS]):
+    for asked in ([RECEIPTS, BLOCK, RECEIPT, LOGS], [LOGS], [LOGS], [RECEIPTS, LOGS]):
         reading = blocks.read(lame, header_of(TYPES), [OURS])
         assert (reading.logs, reading.proved, reading.senders) == (TYPES["logs"], False, {})
         assert lame.asked == asked
         lame.asked.clear()
-        clock.advance(59)
-    clock.advance(540)
+        clock.advance(4)
+    clock.advance(8)
     lame.answers[RECEIPTS] = TYPES["receipts"]
     assert blocks.read(lame, header_of(TYPES), [OURS]).proved
 
@@ -311,7 +311,7 @@ def test_a_large_block_is_not_read_one_by_one(blocks: BlockLogs, clock: FakeCloc
     assert endpoint.asked == [LOGS]
     clock.advance(60)
     blocks.read(endpoint, header_of(block), [OURS])
-    assert endpoint.asked == [LOGS, BLOCK, LOGS]
+    assert endpoint.asked == [LOGS, RECEIPTS, BLOCK, LOGS]
 
 
 @pytest.mark.parametrize("what", ["one is null", "the block is null", "no list", "limited", "nonsense"])
@@ -340,19 +340,6 @@ def test_a_lie_told_one_by_one_is_found_out() -> None:
     assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
     assert endpoint.asked[-1:] == [LOGS]
     assert endpoint.asked.count(BLOCK) == 1
-
-
-def test_an_endpoint_that_has_served_receipts(blocks: BlockLogs, clock: FakeClock) -> None:
-    """Where they were served before, the method is asked for again within seconds, not minutes."""
-    endpoint = Endpoint(TYPES)
-    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
-    endpoint.answers[RECEIPTS] = refused(-32601, "Method not found")
-    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
-    endpoint.answers[RECEIPTS] = TYPES["receipts"]
-    clock.advance(14)
-    assert not blocks.read(endpoint, header_of(TYPES), [OURS]).proved
-    clock.advance(2)
-    assert blocks.read(endpoint, header_of(TYPES), [OURS]).proved
 
 
 @pytest.mark.parametrize(

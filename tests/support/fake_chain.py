@@ -46,9 +46,10 @@ class FakeChain:
     log from every query; ``index_says(log)`` is what the log index tells instead of a log (none, or more);
     ``max_range`` blocks at most in one log query, ``max_headers`` at once; ``other_votes[number]`` are the
     hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that
-    ``read_block`` has only the log index to go by. With ``witness`` (another FakeChain) there is a second
-    endpoint for ``read_range``. ``doubts`` lists what was doubted. ``on_call(call, block_number)`` answers
-    calls (default: the state set by ``set_state`` for the hash after the selector) and raises Reverted.
+    ``read_block`` has only the log index to go by, ``without_receipts``: the same of single blocks. With
+    ``witness`` (another FakeChain) there is a second endpoint for ``read_range``. ``doubts`` lists what was
+    doubted. ``on_call(call, block_number)`` answers calls (default: the state set by ``set_state`` for the
+    hash after the selector) and raises Reverted.
 
     Fees: blocks of ``gas_limit`` by Ethereum's rule from ``base_fee_wei`` on (None: a legacy chain).
     ``node_tip_wei``, ``gas_price_wei``, ``pending`` are what the node says (None: it refuses), and
@@ -84,6 +85,7 @@ class FakeChain:
         self.max_headers: int | None = None
         self.other_votes: dict[int, list[str]] = {}
         self.provable = True
+        self.without_receipts: set[str] = set()
         self.index_says: Callable[[RawLog], Sequence[RawLog]] = lambda log: [log]
         self.rotations = 0
         self.witness: FakeChain | None = None
@@ -258,9 +260,10 @@ class FakeChain:
         block = self._by_hash(self._asked(), header.hash)
         if block is None:
             raise ChainUnavailable(f"the node has no block {header.hash}")
-        logs = self._matching(block, addresses, (), proved=self.provable)
-        spent = {log["transactionHash"]: self._spent(block, log) for log in logs} if self.provable else {}
-        return Reading(logs, "endpoint 1", self.provable, self._senders(logs), spent)
+        proved = self.provable and header.hash not in self.without_receipts
+        logs = self._matching(block, addresses, (), proved=proved)
+        spent = {log["transactionHash"]: self._spent(block, log) for log in logs} if proved else {}
+        return Reading(logs, "endpoint 1", proved, self._senders(logs), spent)
 
     def read_blocks(self, headers: Sequence[Header], addresses: Sequence[str]) -> Iterator[Reading]:
         """Yield the logs of each block."""

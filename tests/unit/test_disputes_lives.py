@@ -72,6 +72,15 @@ class _Life:
         self.chance.shuffle(self._pending)
         self.scene.handle(self._pending)
 
+    def end_without_a_block(self, seconds: float) -> None:
+        """Let receipts come for good and the index be honest, and all that is left arrive that late."""
+        self.scene.chain.provable = True
+        self.scene.chain.index_says = lambda raw: [raw]
+        for _ in range(int(2 * seconds)):
+            self.time(0.5)
+            self.step(200)
+        self.scene.handle([*self._pending, *self.scene.messages()[self._sent :]])
+
     def grow(self, blocks: int | None = None) -> None:
         """Mine blocks, not all with logs."""
         for _ in range(blocks or self.chance.randint(1, 3)):
@@ -142,4 +151,13 @@ def test_whatever_the_index_says_and_whenever_events_end_as_the_blocks_are(seed:
     life = _Life(seed)
     life.live(60)
     life.end()
+    life.scene.assert_outcome()
+
+
+@pytest.mark.parametrize("seed", range(1_000, 1_030))
+def test_events_are_as_the_blocks_are_soon_after_the_node_is_honest(seed: int) -> None:
+    """Within 45 s of listening, without a new block, whatever was told before."""
+    life = _Life(seed)
+    life.live(60)
+    life.end_without_a_block(45)
     life.scene.assert_outcome()
