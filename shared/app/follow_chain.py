@@ -130,6 +130,7 @@ class FollowChain:
                 self._lease.renew()
             else:
                 self._lease.acquire()
+                self._again.take_over()
                 self._cursor = None
             cursor, self._cursor = self._cursor or self._take_over(), None
             progress, self._cursor = self._advance(cursor)
@@ -157,7 +158,6 @@ class FollowChain:
             self._code_unseen.remove(address)
         cursor = self._store.take_over(self._first_blocks)
         self._way.take_over()
-        self._again.take_over()
         return cursor
 
     def _advance(self, cursor: Cursor) -> tuple[Progress, Cursor | None]:

@@ -153,14 +153,17 @@ class ReadAgain:
         now = self._clock.monotonic_s()
         if WITNESSED not in self._due or now < self._prove_from:
             return None
-        found = self._store.certificates.highest(WITNESSED, self._proving)
-        if found is None or found.segment.last <= head - self._settings.prove_blocks:
-            if self._proving is None:
-                self._due.discard(WITNESSED)
-            self._proving, self._prove_from = None, now + PROVE_AGAIN_S
+        found = self._witnessed_near(head, self._proving) or self._witnessed_near(head)
+        if found is None:
+            self._due.discard(WITNESSED)
             return None
         self._proving = found.segment.first
         return found
+
+    def _witnessed_near(self, head: int, below: int | None = None) -> Certificate | None:
+        found = self._store.certificates.highest(WITNESSED, below)
+        near = found is not None and found.segment.last > head - self._settings.prove_blocks
+        return found if near else None
 
     def _served_again(self) -> None:
         self._pause_s = PROVE_AGAIN_S

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from shared.ports import Clock
 
 _NEVER: Final = float("inf")
-_DISPUTED_S: Final = 15.0
-"""Longest pause until a proof of what is disputed is looked for again."""
 PROVE_AGAIN_S: Final = 10.0
-"""Pause until something that could not be proved is tried again, whether receipts are served by now."""
+"""Pause until one of what could not be proved, and all that is disputed, is tried again."""
 _AT_ONCE_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
@@ -56,16 +54,17 @@ class TipAgain:
         self._turn = -1
         self._turn_from: float | None = None
         self.proved_late = False
-        """Whether, in the last step, a block was found proved while others are not: receipts are back."""
+        """Whether this step found a block proved after or beside one that was not: receipts are back."""
 
     def step(self, cursor: Cursor) -> Cursor:
         """Read what is due, for a moment; return the cursor, which has better readings then."""
         now = self._clock.monotonic_s()
         recent = cursor.window[1:]
         unproved = [segment for segment in recent if segment.grade != PROVED]
-        self._tries = {segment: self._tries.get(segment, 0) for segment in unproved}
+        before = self._tries
+        self._tries = {segment: before.get(segment, 0) for segment in unproved}
         self._due = {s: self._due.get(s, now + self._age_s if _waits(s) else _NEVER) for s in unproved}
-        self._look_for_proofs(recent, unproved, now)
+        self._look_for_proofs(recent, now, were_unproved=bool(before))
         in_turn = self._in_turn(unproved, now)
         if in_turn is not None:
             headers, read = self._reading.by_block(in_turn.first, in_turn.last)
@@ -77,15 +76,16 @@ class TipAgain:
                 break
         return cursor
 
-    def _look_for_proofs(self, recent: Sequence[Segment], unproved: Sequence[Segment], now: float) -> None:
+    def _look_for_proofs(self, recent: Sequence[Segment], now: float, *, were_unproved: bool) -> None:
         """Let be due at once what is likely to be proved now that receipts are served, or served again."""
         proved = {segment.hash for segment in recent if segment.grade == PROVED and segment.logs}
         self._reading.provable = self._reading.provable or bool(proved)
         before, self._proved = self._proved, proved
-        self.proved_late = bool(unproved and proved - (before or set()))
-        if not self.proved_late:
+        found = bool(proved - (before or set()))
+        self.proved_late = found and (were_unproved or bool(self._due))
+        if not found:
             return
-        for once in unproved:
+        for once in self._due:
             # At the start what was read just now waits for its turn.
             if once.blocks <= LOT_BLOCKS and (once.grade == WITNESSED or before is not None):
                 self._due[once] = now
@@ -105,7 +105,7 @@ class TipAgain:
 
     def _once_more(self, cursor: Cursor, once: Segment, now: float) -> Cursor:
         self._tries[once] += 1
-        pause_s = min(self._age_s * 2.0 ** self._tries[once], _DISPUTED_S if once.disputed else _NEVER)
+        pause_s = min(self._age_s * 2.0 ** self._tries[once], PROVE_AGAIN_S if once.disputed else _NEVER)
         self._due[once] = now + pause_s if _waits(once) else _NEVER
         headers, read = self._read(once)
         if read.segments[-1].last < once.last:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.domain.completeness import SINGLE
+from shared.errors import ChainUnavailable
 from shared.ports import Query
 from tests.support.listener import Scene, log
 from tests.support.world import Alerts
@@ -75,6 +77,32 @@ def test_a_listener_that_begins_without_receipts_is_right_soon_as_well() -> None
     scene.chain.index_says = lambda raw: [raw]
     _pass(scene, _SOON_S)
     scene.assert_straight()
+
+
+def _lose_the_connection() -> None:
+    raise ChainUnavailable("endpoint 1 hung up")
+
+
+@pytest.mark.parametrize("unproved", [{5, 55}, {5, 54, 55}, {5, 50, 54, 55}])
+def test_one_failure_more_does_not_make_it_late(unproved: set[int]) -> None:
+    """That receipts are back is found out by a single block, and not forgotten where a request fails."""
+    for at in range(40, 80):
+        scene = _scene()
+        scene.grow(60)
+        scene.chain.without_receipts = {scene.chain.blocks[number].header.hash for number in unproved}
+        lie_at(scene, dict.fromkeys(unproved, "made up"))
+        for _ in range(60):
+            scene.clock.advance(30)
+            scene.settle()
+        scene.chain.index_says = lambda raw: [raw]
+        scene.chain.without_receipts = set()
+        scene.chain.before_request(at, _lose_the_connection)
+        # What failed has its next turn after ten seconds.
+        for _ in range(int((_SOON_S + 10) / _STEP_S)):
+            scene.clock.advance(_STEP_S)
+            with suppress(ChainUnavailable):
+                scene.settle()
+        scene.assert_straight()
 
 
 def test_a_range_that_never_agrees_holds_up_no_other() -> None:
