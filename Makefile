@@ -41,8 +41,8 @@ test: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/pytest
 
-thorough: checkov test bench fresh
-	$(BIN)/python -m tests.chaos --seed 1 --seeds 30
+thorough:
+	$(MAKE) --keep-going checkov test bench fresh chaos SEED=1 SEEDS=30
 
 chaos: setup
 	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1)
