@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import PlumblineError
+from tests.support.lies import LIES
 from tests.support.listener import Fuse, Killed, Scene, log
 from tests.support.world import Alerts
-from tests.unit.test_disputes import LIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

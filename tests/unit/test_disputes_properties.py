@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.lies import LIES, lie_at, wait
 from tests.support.listener import Scene, log
 from tests.support.world import Alerts
-from tests.unit.test_disputes import LIES, lie_at, wait
 
 _WINDOW = 8
 _ACTIONS = st.one_of(

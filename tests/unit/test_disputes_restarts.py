@@ -6,9 +6,9 @@ import pytest
 
 from shared.app.disputes import DISPUTED
 from shared.ports import Query
+from tests.support.lies import LIES, lie_at, wait
 from tests.support.listener import Fuse, Killed, Scene
 from tests.support.world import Alerts
-from tests.unit.test_disputes import LIES, lie_at, wait
 
 _MOST_WRITES = 40
 

@@ -10,21 +10,14 @@ import pytest
 from shared.domain.completeness import SINGLE
 from shared.errors import ChainUnavailable
 from shared.ports import Query
+from tests.support.lies import LIES, disputed_scene, lie_at
 from tests.support.listener import Scene, log
-from tests.support.world import Alerts
-from tests.unit.test_disputes import LIES, lie_at
 
 if TYPE_CHECKING:
     from shared.ports import Document
 
 _SOON_S = 30.0
 _STEP_S = 0.5
-
-
-def _scene(**settings: object) -> Scene:
-    scene = Scene(**{"window": 16, "max_range": 30, **settings})
-    scene.alerts = Alerts()
-    return scene
 
 
 def _pass(scene: Scene, seconds: float) -> None:
@@ -53,7 +46,7 @@ def test_without_a_new_log_all_is_right_soon_after_receipts_are_back(
     lie: str, seconds: int, *, alike: bool
 ) -> None:
     """However long they were refused: certificates and the window are proved, though nothing is mined."""
-    scene = _scene()
+    scene = disputed_scene()
     scene.chain.provable = False
     scene.grow(60)
     _lie(scene, dict.fromkeys(range(3, 60, 7), lie), alike=alike, seconds=seconds)
@@ -66,7 +59,7 @@ def test_without_a_new_log_all_is_right_soon_after_receipts_are_back(
 
 def test_a_listener_that_begins_without_receipts_is_right_soon_as_well() -> None:
     """A process that never saw a receipt finds out what another one left disputed."""
-    scene = _scene()
+    scene = disputed_scene()
     scene.chain.provable = False
     scene.grow(60)
     _lie(scene, {5: "made up", 50: "altered"}, alike=False, seconds=20)
@@ -87,7 +80,7 @@ def _lose_the_connection() -> None:
 def test_one_failure_more_does_not_make_it_late(unproved: set[int]) -> None:
     """That receipts are back is found out by a single block, and not forgotten where a request fails."""
     for at in range(40, 80):
-        scene = _scene()
+        scene = disputed_scene()
         scene.grow(60)
         scene.chain.without_receipts = {scene.chain.blocks[number].header.hash for number in unproved}
         lie_at(scene, dict.fromkeys(unproved, "made up"))
@@ -107,7 +100,7 @@ def test_one_failure_more_does_not_make_it_late(unproved: set[int]) -> None:
 
 def test_a_range_that_never_agrees_holds_up_no_other() -> None:
     """What is read otherwise each time is read in turn: above it all is read again, and proved."""
-    scene = _scene()
+    scene = disputed_scene()
     for provable in (False, True, False, True):
         scene.chain.provable = provable
         scene.grow(20)
@@ -128,7 +121,7 @@ def test_a_range_that_never_agrees_holds_up_no_other() -> None:
 
 def test_what_another_listener_left_is_read_again_after_a_take_over() -> None:
     """A listener that had nothing left to do looks again when it is the one that listens once more."""
-    scene = _scene()
+    scene = disputed_scene()
     scene.grow(40)
     _pass(scene, 30)
     scene.chain.provable = False
@@ -145,7 +138,7 @@ def test_what_another_listener_left_is_read_again_after_a_take_over() -> None:
 
 def test_blocks_whose_receipts_are_missing_for_good_are_asked_for_ever_more_rarely() -> None:
     """One that cannot be proved among those that can costs a try now and then, not the whole time."""
-    scene = _scene()
+    scene = disputed_scene()
     scene.grow(60)
     scene.chain.without_receipts = {scene.chain.blocks[20].header.hash}
     _pass(scene, 300)
