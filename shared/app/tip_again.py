@@ -70,7 +70,9 @@ class TipAgain:
             headers, read = self._reading.by_block(in_turn.first, in_turn.last)
             if _is_proof(in_turn, read):
                 return self._settle(cursor, in_turn, headers, read)
-        for once in [segment for segment in unproved if self._due[segment] <= now]:
+        # What waited longest first: what cannot be proved comes up again with each proof of another.
+        due = [segment for segment in unproved if self._due[segment] <= now]
+        for once in sorted(due, key=lambda segment: self._due[segment]):
             cursor = self._once_more(cursor, once, now)
             if self._clock.monotonic_s() >= now + _AT_ONCE_S:
                 break
@@ -85,9 +87,10 @@ class TipAgain:
         self.proved_late = found and (were_unproved or bool(self._due))
         if not found:
             return
-        for once in self._due:
+        for once, due in self._due.items():
             # At the start what was read just now waits for its turn.
-            if once.blocks <= LOT_BLOCKS and (once.grade == WITNESSED or before is not None):
+            likely = once.blocks <= LOT_BLOCKS and (once.grade == WITNESSED or before is not None)
+            if likely and due > now:
                 self._due[once] = now
                 self._tries[once] -= 1  # which is for a proof alone, and makes nobody a witness sooner
 
