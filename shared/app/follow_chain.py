@@ -158,6 +158,7 @@ class FollowChain:
             self._code_unseen.remove(address)
         cursor = self._store.take_over(self._first_blocks)
         self._way.take_over()
+        self._again.look_again()
         return cursor
 
     def _advance(self, cursor: Cursor) -> tuple[Progress, Cursor | None]:

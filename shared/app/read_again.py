@@ -36,6 +36,8 @@ _LONGEST_PAUSE_S: Final = 3_600.0
 """Between two tries to prove what could not be proved; each is twice the one before."""
 _PROOFS: Final = 3
 """Failures to read an old range block by block, after which it is read as a range again."""
+_PATIENCE: Final = 6
+"""Failures in a row, after which others have their turn."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class ReadAgain:
         self._found = False
         self._check: _Check | None = None
         # In turn, upwards and downwards, so that none that never agrees holds up the others.
+        self._once_more = True
         self._once: int | None = None
         self._once_from = 0.0
         self._proving: int | None = None
@@ -90,7 +93,12 @@ class ReadAgain:
 
     def take_over(self) -> None:
         """Begin anew: another listener may have written certificates meanwhile."""
-        self._check = self._store.certificates.closed = None
+        self._put_aside()
+        self._prove_from, self._pause_s = 0.0, PROVE_AGAIN_S
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look for certificates once more: some may have been written by a step that failed."""
         self._due = {SINGLE, WITNESSED}
 
     def settled(self, segments: Sequence[Segment]) -> None:
@@ -103,15 +111,23 @@ class ReadAgain:
             self._settings.backoff_s * 2.0 ** min(self._failures, 30), self._settings.max_backoff_s
         )
         self._failures += 1
+        if self._check is not None and self._failures % _PATIENCE == 0:
+            witnessed = self._check.certificate.segment.grade == WITNESSED
+            self._put_aside()
+            if witnessed:
+                self._not_proved()
 
     def step(self, cursor: Cursor, head: int) -> Cursor:
         """Read a little again if anything is due; return the cursor, which has better readings then.
 
         Raises RangeRefused, DoubtfulAnswer, ChainUnavailable: nothing is lost, it comes again.
         """
-        cursor = self._tip.step(cursor)
-        if self._tip.proved_late:
-            self._served_again()
+        try:
+            cursor = self._tip.step(cursor)
+        finally:
+            # What it found it does not find again, whatever failed afterwards.
+            if self._tip.proved_late:
+                self._served_again()
         started = self._clock.monotonic_s()
         if started < self._not_before:
             return cursor
@@ -126,10 +142,13 @@ class ReadAgain:
         return cursor
 
     def _next(self, head: int) -> _Check | None:
-        found = self._read_once() or self._to_prove(head)
-        if found is not None:
-            self._store.certificates.closed = found.segment.first
-        return _Check(found) if found else None
+        found = self._read_once() if self._once_more else self._to_prove(head)
+        found = found or (self._to_prove(head) if self._once_more else self._read_once())
+        if found is None:
+            return None
+        self._once_more = found.segment.grade != SINGLE
+        self._store.certificates.closed = found.segment.first
+        return _Check(found)
 
     def _read_once(self) -> Certificate | None:
         """Return what was read once only and long enough ago, from the lowest upwards, in turn."""
@@ -137,16 +156,22 @@ class ReadAgain:
         if SINGLE not in self._due or now < self._once_from:
             return None
         certificates = self._store.certificates
-        once = certificates.lowest(SINGLE, self._once) or certificates.lowest(SINGLE)
-        if once is None:
+        lowest = certificates.lowest(SINGLE)
+        if lowest is None:
             self._due.discard(SINGLE)
             return None
-        age_s = (self._clock.now() - datetime.fromisoformat(once.read_at)).total_seconds()
-        if age_s < self._settings.second_reading_s:
-            self._once_from = now + self._settings.second_reading_s - age_s
+        above = None if self._once is None else certificates.lowest(SINGLE, self._once)
+        # The highest one may grow all the time, and never be old enough: the others do not wait for it.
+        once = above if above is not None and self._waits_s(above) <= 0.0 else lowest
+        if self._waits_s(once) > 0.0:
+            self._once_from = now + self._waits_s(once)
             return None
         self._once = once.segment.first
         return once
+
+    def _waits_s(self, once: Certificate) -> float:
+        age_s = (self._clock.now() - datetime.fromisoformat(once.read_at)).total_seconds()
+        return self._settings.second_reading_s - age_s
 
     def _to_prove(self, head: int) -> Certificate | None:
         """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
@@ -165,6 +190,9 @@ class ReadAgain:
         near = found is not None and found.segment.last > head - self._settings.prove_blocks
         return found if near else None
 
+    def _put_aside(self) -> None:
+        self._check = self._store.certificates.closed = None
+
     def _served_again(self) -> None:
         self._pause_s = PROVE_AGAIN_S
         self._prove_from = min(self._prove_from, self._clock.monotonic_s() + PROVE_AGAIN_S)
@@ -176,12 +204,16 @@ class ReadAgain:
 
     def _advance(self, check: _Check, head: int) -> None:
         whole = check.certificate.segment
+        if check.so_far is not None and check.so_far.last == whole.last:
+            # All of it was read, and the store failed.
+            self._conclude(check, check.so_far)
+            return
         near = whole.last > head - self._settings.prove_blocks
         headers: Sequence[Header] = ()
         if near or ((check.publishing or whole.disputed) and check.proofs_left):
             headers, read = self._proving_reading(check, near=near)
             if whole.grade == WITNESSED and not check.publishing and not _proves(read):
-                self._check = self._store.certificates.closed = None
+                self._put_aside()
                 self._not_proved()
                 return
             parent: str | None = headers[0].parent_hash
@@ -211,7 +243,7 @@ class ReadAgain:
         before = check.so_far.hash if check.so_far else None
         if (before is not None and parent != before) or (last.last == whole.last and last.hash != whole.hash):
             # No finality violation yet: that one shows at the tip as well, where the listener stops.
-            self._check = None
+            self._put_aside()
             raise DoubtfulAnswer(
                 f"chain {self._chain.chain_id} gave other blocks {whole.first} to {whole.last} than were read"
             )
@@ -235,7 +267,7 @@ class ReadAgain:
         if raised != whole.grade or not agrees:
             self._store.certify(both(whole, again, raised), read_at)
         self._due.add(raised)
-        self._check = self._store.certificates.closed = None
+        self._put_aside()
 
 
 def _proves(read: WindowRead) -> bool:
