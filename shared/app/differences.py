@@ -55,7 +55,10 @@ class Differences:
     def publish(self, read: WindowRead, certain: int, headers: Sequence[Header]) -> None:
         """Publish the logs that were read, and what they prove of the blocks with these headers."""
         on_file = self._disputes.record(self._chain_id, headers, read, self._addresses)
-        self._publish(read.blocks, certain, on_file)
+        proved = {segment.hash for segment in read.segments if segment.grade == PROVED}
+        # Apart: a message that says what is proved restates its logs, whenever it arrives.
+        self._publish([block for block in read.blocks if block.header.hash not in proved], certain, ())
+        self._publish([block for block in read.blocks if block.header.hash in proved], certain, on_file)
 
 
 def both(once: Segment, again: Segment, grade: str) -> Segment:

@@ -10,8 +10,8 @@ import pytest
 from shared.domain.completeness import PROVED, SINGLE, WITNESSED
 from shared.errors import ChainUnavailable, DoubtfulAnswer, StoreUnavailable
 from shared.ports import Query
-from tests.support.lies import disputed_scene, lie_at, number_of
-from tests.support.listener import Fuse, Scene
+from tests.support.lies import LIES, disputed_scene, lie_at, number_of
+from tests.support.listener import Fuse, Scene, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -234,3 +234,24 @@ def test_a_block_that_waits_behind_others_is_not_read_the_more_often_for_it() ->
     _pass(scene, 180)
     assert _unproved_in_window(scene) == 1
     assert len(readings) < 180 / 10 + 15
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_late_message_of_a_lot_that_was_proved_in_part_restates_nothing_that_was_not(lie: str) -> None:
+    """Beside blocks that their blooms prove a lie was told: arriving last, it does not count either."""
+    scene = disputed_scene()
+    for at in range(30):
+        scene.chain.mine([log(at)] if at % 10 == 5 else [])
+    scene.chain.mine_empty(20)
+    _refuse(scene)
+    scene.settle()
+    before = len(scene.messages())
+    lie_at(scene, {6: lie})
+    _pass(scene, 8)
+    late = scene.messages()[before:]
+    assert late
+    _be_honest(scene)
+    _pass(scene, _SOON_S)
+    scene.handle([message for message in scene.messages() if message not in late])
+    scene.handle(late)
+    scene.assert_outcome()
