@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from shared.app.certificate_turns import PROVE_AGAIN_S, CertificateTurns
 from shared.app.differences import both
 from shared.app.second_reading import SecondReading, as_one
-from shared.app.tip_again import PROVE_AGAIN_S, TipAgain
+from shared.app.tip_again import TipAgain
 from shared.domain.completeness import PROVED, SINGLE, WITNESSED, Segment
 from shared.errors import ChainUnavailable, DoubtfulAnswer
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _REST: Final = 4.0
 """Seconds of rest for each second of reading again, so that it takes a fifth of the time at most."""
-_LONGEST_PAUSE_S: Final = 3_600.0
-"""Between two tries to prove what could not be proved; each is twice the one before."""
 _PROOFS: Final = 3
 """Failures to read an old range block by block, after which it is read as a range again."""
 _PATIENCE: Final = 6
@@ -42,12 +40,16 @@ _PATIENCE: Final = 6
 
 @dataclass(slots=True)
 class _Check:
-    """A certificate whose range is being read again: how far, and what that gave so far."""
+    """A certificate whose range is being read again: how far, and what that gave so far.
+
+    ``unproved``: the height of a block with logs that the node did not prove.
+    """
 
     certificate: Certificate
     so_far: Segment | None = None
     publishing: bool = False
     proofs_left: int = _PROOFS
+    unproved: int | None = None
 
     @property
     def at(self) -> int:
@@ -78,32 +80,26 @@ class ReadAgain:
         self._receipts = receipts
         self._reading = SecondReading(chain, settings, addresses)
         self._tip = TipAgain(self._reading, differences, store, clock, settings.second_reading_s)
+        self._turns = CertificateTurns(store.certificates, clock, settings)
         self._found = False
         self._check: _Check | None = None
-        # In turn, upwards and downwards, so that none that never agrees holds up the others.
-        self._once_more = True
-        self._once: int | None = None
-        self._once_from = 0.0
-        self._proving: int | None = None
-        self._prove_from = 0.0
-        self._pause_s = PROVE_AGAIN_S
-        self._due = {SINGLE, WITNESSED}
+        self._sample: int | None = None
+        self._sample_from = 0.0
         self._not_before = 0.0
         self._failures = 0
 
     def take_over(self) -> None:
         """Begin anew: another listener may have written certificates meanwhile."""
         self._put_aside()
-        self._prove_from, self._pause_s = 0.0, PROVE_AGAIN_S
-        self.look_again()
+        self._turns.begin()
 
     def look_again(self) -> None:
         """Look for certificates once more: some may have been written by a step that failed."""
-        self._due = {SINGLE, WITNESSED}
+        self._turns.look_again()
 
     def settled(self, segments: Sequence[Segment]) -> None:
         """Take note of certificates that were written."""
-        self._due |= {segment.grade for segment in segments}
+        self._turns.written(segment.grade for segment in segments)
 
     def failed(self) -> None:
         """Rest after a failure, longer each time."""
@@ -112,10 +108,9 @@ class ReadAgain:
         )
         self._failures += 1
         if self._check is not None and self._failures % _PATIENCE == 0:
-            witnessed = self._check.certificate.segment.grade == WITNESSED
+            if self._check.certificate.segment.grade == WITNESSED:
+                self._not_proved(self._check)
             self._put_aside()
-            if witnessed:
-                self._not_proved()
 
     def step(self, cursor: Cursor, head: int) -> Cursor:
         """Read a little again if anything is due; return the cursor, which has better readings then.
@@ -127,10 +122,11 @@ class ReadAgain:
         finally:
             # What it found it does not find again, whatever failed afterwards.
             if self._tip.proved_late:
-                self._served_again()
+                self._turns.served_again()
         started = self._clock.monotonic_s()
         if started < self._not_before:
             return cursor
+        self._look_at_the_sample(started)
         self._check = self._check or self._next(head)
         if self._check is not None:
             self._advance(self._check, head)
@@ -142,65 +138,29 @@ class ReadAgain:
         return cursor
 
     def _next(self, head: int) -> _Check | None:
-        found = self._read_once() if self._once_more else self._to_prove(head)
-        found = found or (self._to_prove(head) if self._once_more else self._read_once())
+        found = self._turns.next(head)
         if found is None:
             return None
-        self._once_more = found.segment.grade != SINGLE
         self._store.certificates.closed = found.segment.first
         return _Check(found)
 
-    def _read_once(self) -> Certificate | None:
-        """Return what was read once only and long enough ago, from the lowest upwards, in turn."""
-        now = self._clock.monotonic_s()
-        if SINGLE not in self._due or now < self._once_from:
-            return None
-        certificates = self._store.certificates
-        lowest = certificates.lowest(SINGLE)
-        if lowest is None:
-            self._due.discard(SINGLE)
-            return None
-        above = None if self._once is None else certificates.lowest(SINGLE, self._once)
-        # The highest one may grow all the time, and never be old enough: the others do not wait for it.
-        once = above if above is not None and self._waits_s(above) <= 0.0 else lowest
-        if self._waits_s(once) > 0.0:
-            self._once_from = now + self._waits_s(once)
-            return None
-        self._once = once.segment.first
-        return once
-
-    def _waits_s(self, once: Certificate) -> float:
-        age_s = (self._clock.now() - datetime.fromisoformat(once.read_at)).total_seconds()
-        return self._settings.second_reading_s - age_s
-
-    def _to_prove(self, head: int) -> Certificate | None:
-        """Return what was only witnessed while it could not be proved, from the head downwards, in turn."""
-        now = self._clock.monotonic_s()
-        if WITNESSED not in self._due or now < self._prove_from:
-            return None
-        found = self._witnessed_near(head, self._proving) or self._witnessed_near(head)
-        if found is None:
-            self._due.discard(WITNESSED)
-            return None
-        self._proving = found.segment.first
-        return found
-
-    def _witnessed_near(self, head: int, below: int | None = None) -> Certificate | None:
-        found = self._store.certificates.highest(WITNESSED, below)
-        near = found is not None and found.segment.last > head - self._settings.prove_blocks
-        return found if near else None
+    def _look_at_the_sample(self, now: float) -> None:
+        """Find out by one block that receipts are back, where no block near the tip would show it."""
+        if self._sample is None or now < self._sample_from or self._tip.unproved:
+            return
+        self._sample_from = now + PROVE_AGAIN_S
+        _, read = self._reading.by_block(self._sample, self._sample)
+        if _proves_a_log(read):
+            self._sample, self._reading.provable = None, True
+            self._turns.served_again(0.0)
 
     def _put_aside(self) -> None:
         self._check = self._store.certificates.closed = None
 
-    def _served_again(self) -> None:
-        self._pause_s = PROVE_AGAIN_S
-        self._prove_from = min(self._prove_from, self._clock.monotonic_s() + PROVE_AGAIN_S)
-
-    def _not_proved(self) -> None:
-        """Let the next try wait, longer each time: receipts may come (back) while no log of ours shows it."""
-        self._prove_from = self._clock.monotonic_s() + self._pause_s
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+    def _not_proved(self, check: _Check) -> None:
+        self._sample = check.unproved
+        self._sample_from = self._clock.monotonic_s() + PROVE_AGAIN_S
+        self._turns.not_proved()
 
     def _advance(self, check: _Check, head: int) -> None:
         whole = check.certificate.segment
@@ -212,9 +172,10 @@ class ReadAgain:
         headers: Sequence[Header] = ()
         if near or ((check.publishing or whole.disputed) and check.proofs_left):
             headers, read = self._proving_reading(check, near=near)
-            if whole.grade == WITNESSED and not check.publishing and not _proves(read):
+            unproved = as_one(read).grade != PROVED and not _proves_a_log(read)
+            if unproved and whole.grade == WITNESSED and not check.publishing and not self._reading.provable:
+                self._not_proved(check)
                 self._put_aside()
-                self._not_proved()
                 return
             parent: str | None = headers[0].parent_hash
         else:
@@ -235,6 +196,8 @@ class ReadAgain:
             check.proofs_left -= 0 if near else 1
             raise
         check.proofs_left = _PROOFS if as_one(read).grade == PROVED else 0
+        lacking = [it.last for it in read.segments if it.grade != PROVED and it.logs]
+        check.unproved = lacking[-1] if lacking else check.unproved
         self._receipts(read.blocks)
         return headers, read
 
@@ -259,17 +222,17 @@ class ReadAgain:
             return
         raised = PROVED if again.grade == PROVED else WITNESSED if agrees else SINGLE
         if raised == PROVED and again.logs:
-            self._reading.provable, self._pause_s = True, PROVE_AGAIN_S
+            self._reading.provable = True
+            self._turns.served_again(0.0)
         elif raised != PROVED and whole.grade == WITNESSED:
-            self._not_proved()
+            self._not_proved(check)
         # What is read once still is due again from now on, not from when it was read first.
         read_at = check.certificate.read_at if raised != SINGLE else self._clock.now().isoformat()
         if raised != whole.grade or not agrees:
             self._store.certify(both(whole, again, raised), read_at)
-        self._due.add(raised)
+        self._turns.written([raised])
         self._put_aside()
 
 
-def _proves(read: WindowRead) -> bool:
-    """Say whether any log that was read is proved, or all that there is to read."""
-    return as_one(read).grade == PROVED or any(it.grade == PROVED and it.logs for it in read.segments)
+def _proves_a_log(read: WindowRead) -> bool:
+    return any(segment.grade == PROVED and segment.logs for segment in read.segments)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from shared.app.certificate_turns import PROVE_AGAIN_S
 from shared.app.differences import both
 from shared.app.second_reading import as_one
 from shared.domain.completeness import GRADES, LOT_BLOCKS, PROVED, SINGLE, WITNESSED, Segment
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from shared.ports import Clock
 
 _NEVER: Final = float("inf")
-PROVE_AGAIN_S: Final = 10.0
-"""Pause until one of what could not be proved, and all that is disputed, is tried again."""
 _AT_ONCE_S: Final = 0.1
 """Seconds after which no further block is begun: new ones may have come."""
 _TRIES: Final = 6
@@ -55,6 +54,11 @@ class TipAgain:
         self._turn_from: float | None = None
         self.proved_late = False
         """Whether this step found a block proved after or beside one that was not: receipts are back."""
+
+    @property
+    def unproved(self) -> bool:
+        """Whether any block near the tip was not proved at the last step."""
+        return bool(self._due)
 
     def step(self, cursor: Cursor) -> Cursor:
         """Read what is due, for a moment; return the cursor, which has better readings then."""

@@ -45,11 +45,11 @@ class FakeChain:
     Troubles: ``reachable = False``; ``lag`` blocks that the node does not have yet; ``lose_log`` hides a
     log from every query; ``index_says(log)`` is what the log index tells instead of a log (none, or more);
     ``max_range`` blocks at most in one log query, ``max_headers`` at once; ``other_votes[number]`` are the
-    hashes that further endpoints give; ``provable = False``: a chain whose blocks cannot be proved, so that
-    ``read_block`` has only the log index to go by, ``without_receipts``: the same of single blocks. With
-    ``witness`` (another FakeChain) there is a second endpoint for ``read_range``. ``doubts`` lists what was
-    doubted. ``on_call(call, block_number)`` answers calls (default: the state set by ``set_state`` for the
-    hash after the selector) and raises Reverted.
+    hashes that further endpoints give; ``provable = False``: a chain whose blocks with logs cannot be proved,
+    so that ``read_block`` has only the log index to go by, ``without_receipts``: the same of single blocks.
+    With ``witness`` (another FakeChain) there is a second endpoint for ``read_range``. ``doubts`` lists what
+    was doubted. ``on_call(call, block_number)`` answers calls (default: the state set by ``set_state`` for
+    the hash after the selector) and raises Reverted.
 
     Fees: blocks of ``gas_limit`` by Ethereum's rule from ``base_fee_wei`` on (None: a legacy chain).
     ``node_tip_wei``, ``gas_price_wei``, ``pending`` are what the node says (None: it refuses), and
@@ -260,7 +260,9 @@ class FakeChain:
         block = self._by_hash(self._asked(), header.hash)
         if block is None:
             raise ChainUnavailable(f"the node has no block {header.hash}")
-        proved = self.provable and header.hash not in self.without_receipts
+        # Without receipts a bloom still proves that there is nothing.
+        empty = not self._matching(block, addresses, (), proved=True)
+        proved = empty or (self.provable and header.hash not in self.without_receipts)
         logs = self._matching(block, addresses, (), proved=proved)
         spent = {log["transactionHash"]: self._spent(block, log) for log in logs} if proved else {}
         return Reading(logs, "endpoint 1", proved, self._senders(logs), spent)

@@ -255,3 +255,32 @@ def test_a_late_message_of_a_lot_that_was_proved_in_part_restates_nothing_that_w
     scene.handle([message for message in scene.messages() if message not in late])
     scene.handle(late)
     scene.assert_outcome()
+
+
+@pytest.mark.parametrize("with_logs", [(20, 60), (20,)])
+def test_a_chain_where_nothing_happens_is_right_soon_as_well(with_logs: tuple[int, ...]) -> None:
+    """Where the window holds no log of ours, a block of a certificate shows that receipts are back."""
+    scene = disputed_scene(max_range=2_000)
+    for number in range(1, 101):
+        scene.chain.mine([log(number)] if number in with_logs else [])
+    _refuse(scene)
+    lie_at(scene, {20: "made up"})
+    _pass(scene, _REFUSED_S, 15)
+    _be_honest(scene)
+    _pass(scene, _SOON_S)
+    scene.assert_straight()
+
+
+def test_a_lot_without_a_proof_does_not_end_a_certificate() -> None:
+    """Above a lot whose only log cannot be proved a lie of the same certificate is found with the next."""
+    scene = disputed_scene(max_range=2_000)
+    for number in range(1, 261):
+        scene.chain.mine([log(number)] if number in (20, 120, 220) else [])
+    _refuse(scene)
+    lie_at(scene, {120: "made up"})
+    _pass(scene, 30)
+    _be_honest(scene)
+    scene.chain.without_receipts = {scene.chain.blocks[20].header.hash}
+    scene.grow(1)
+    _pass(scene, _SOON_S)
+    scene.assert_straight()
