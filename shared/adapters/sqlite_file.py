@@ -28,7 +28,7 @@ LONG_LOG_PAGES: Final = 16_000
 _PRAGMAS: Final = """
 PRAGMA synchronous = NORMAL;
 PRAGMA wal_autocheckpoint = 0;
-PRAGMA cache_size = -4000;
+PRAGMA cache_size = -8000;
 PRAGMA secure_delete = OFF;
 """
 # Writes back what no reader still needs the older pages of; waits for nobody, and says first whether
