@@ -158,7 +158,7 @@ class ReadAgain:
         self._check = self._store.certificates.closed = None
 
     def _not_proved(self, check: _Check) -> None:
-        self._sample = check.unproved
+        self._sample = self._sample if check.unproved is None else check.unproved
         self._sample_from = self._clock.monotonic_s() + PROVE_AGAIN_S
         self._turns.not_proved()
 
