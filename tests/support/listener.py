@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from shared.app.follow_settings import Progress
     from shared.domain.blocks import Header
-    from shared.ports import Alert, Document, Message, Transaction
+    from shared.ports import Alert, Document, Message, Reading, Transaction
 
 CONTRACT = "0x" + "c0" * 20
 TOPIC = "0x" + "7a" * 32
@@ -109,15 +109,23 @@ class FusedBus:
 
 
 class TroubledChain(FakeChain):
-    """A fake chain that something happens to before the n-th request from now."""
+    """A fake chain that something happens to before the n-th request from now.
+
+    ``before_block(header)`` is called before each block that is read by itself.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        self.before_block: Callable[[Header], None] = lambda _: None
         self._happens: tuple[int, Callable[[], None]] | None = None
 
     def before_request(self, number: int, happens: Callable[[], None]) -> None:
         """Let something happen before the request with this number, counted from 1 (0: never mind)."""
         self._happens = (number, happens)
+
+    def _read_block(self, header: Header, addresses: Sequence[str]) -> Reading:
+        self.before_block(header)
+        return super()._read_block(header, addresses)
 
     def _asked(self, requests: int = 1, *, proved: bool = True) -> Any:
         if self._happens is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +14,11 @@ from tests.support.lies import LIES, disputed_scene, lie_at, number_of
 from tests.support.listener import Fuse, Scene, log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Container
 
     from shared.app.follow_chain import FollowChain
     from shared.domain.blocks import Header
-    from shared.ports import Document, RawLog, Reading
+    from shared.ports import Document, RawLog
 
 _SOON_S = 30
 _REFUSED_S = 4 * 3_600
@@ -59,16 +59,6 @@ def _never_alike(scene: Scene, heights: Container[int]) -> None:
     scene.chain.index_says = says
 
 
-def _before_each_block(scene: Scene, happens: Callable[[Header], None]) -> None:
-    read: Any = scene.chain._read_block
-
-    def first(header: Header, addresses: list[str]) -> Reading:
-        happens(header)
-        return read(header, addresses)
-
-    scene.chain._read_block = first  # type: ignore[method-assign]
-
-
 def test_a_block_of_the_window_that_fails_each_time_does_not_keep_it_secret_that_receipts_are_back() -> None:
     """What was found out in a step that fails afterwards is not found out again."""
     scene = disputed_scene()
@@ -82,7 +72,7 @@ def test_a_block_of_the_window_that_fails_each_time_does_not_keep_it_secret_that
         if header == odd:
             raise DoubtfulAnswer("receipts that are not whole")
 
-    _before_each_block(scene, fail)
+    scene.chain.before_block = fail
     _pass(scene, 60)
     _be_honest(scene)
     _pass(scene, _SOON_S)
@@ -108,7 +98,7 @@ def test_a_certificate_that_cannot_be_read_holds_up_no_other(failing: int) -> No
         if header == odd:
             raise ChainUnavailable("internal error")
 
-    _before_each_block(scene, fail)
+    scene.chain.before_block = fail
     _be_honest(scene)
     before = scene.chain.requests
     _pass(scene, 3_600)
@@ -207,7 +197,7 @@ def test_blocks_that_cannot_be_proved_do_not_slow_down_the_others() -> None:
     assert _unproved_in_window(scene) == 64
     scene.chain.without_receipts = {block.header.hash for block in scene.chain.blocks[18:28]}
     # A request takes so long that a step reads one block.
-    _before_each_block(scene, lambda _: scene.clock.advance(0.12))
+    scene.chain.before_block = lambda _: scene.clock.advance(0.12)
     _pass(scene, 60)
     assert _unproved_in_window(scene) == 10
 
@@ -230,7 +220,7 @@ def test_a_block_that_waits_behind_others_is_not_read_the_more_often_for_it() ->
         if header == odd:
             readings.append(header)
 
-    _before_each_block(scene, read)
+    scene.chain.before_block = read
     _pass(scene, 180)
     assert _unproved_in_window(scene) == 1
     assert len(readings) < 180 / 10 + 15
